@@ -1,0 +1,120 @@
+#include "data/inputs.h"
+
+#include <string.h>
+
+#include "base/rng.h"
+
+/* ---------------------------------------------------------------- floats with few distinct values */
+
+static size_t palette_slot(const mnc_palette *palette, double value) {
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    size_t slot = (size_t)((bits * 0x9E3779B97F4A7C15u) >> 54);
+    while (palette->slots[slot] && memcmp(&palette->values[palette->slots[slot] - 1], &value, sizeof value) != 0)
+        slot = (slot + 1) % 1024;
+    return slot;
+}
+
+void mnc_palette_add(mnc_palette *palette, double value) {
+    const size_t slot = palette_slot(palette, value);
+    if (palette->slots[slot] || palette->count > 256) return;
+    palette->values[palette->count++] = value;
+    palette->slots[slot] = (uint16_t)palette->count;
+}
+
+/* Element i of x, rounded to the network's dtype. */
+static inline double value_at(const mnc_data *data, size_t i) {
+    const double value = data->element == MNC_REAL32 ? (double)((const float *)data->x)[i] : ((const double *)data->x)[i];
+    return data->kernels->dtype == MNC_FLOAT32 ? (double)(float)value : value;
+}
+
+void mnc_palette_scan(mnc_palette *palette, const mnc_data *data, size_t row0, size_t row1) {
+    double last = 0;
+    mnc_palette_add(palette, last);
+    for (size_t row = row0; row < row1 && palette->count <= 256; row++)
+        for (size_t i = row * data->features; i < (row + 1) * data->features; i++) {
+            const double value = value_at(data, i);
+            if (memcmp(&value, &last, sizeof value) != 0) mnc_palette_add(palette, last = value);
+        }
+}
+
+void mnc_palette_encode(const mnc_palette *palette, const mnc_data *data, uint8_t *codes, size_t row0, size_t row1) {
+    double last = 0;
+    uint8_t code = (uint8_t)(palette->slots[palette_slot(palette, last)] - 1);
+    for (size_t i = row0 * data->features; i < row1 * data->features; i++) {
+        const double value = value_at(data, i);
+        if (memcmp(&value, &last, sizeof value) != 0) {
+            last = value;
+            code = (uint8_t)(palette->slots[palette_slot(palette, value)] - 1);
+        }
+        codes[i] = code;
+    }
+}
+
+/* ---------------------------------------------------------------- the index of non-zero inputs */
+
+static void nonzero_codes(const mnc_data *data, uint8_t nonzero[256]) {
+    for (int code = 0; code < 256; code++)
+        nonzero[code] = data->kernels->dtype == MNC_FLOAT32 ? ((const float *)data->table)[code] != 0
+                                                            : ((const double *)data->table)[code] != 0;
+}
+
+void mnc_index_count(const mnc_data *data, size_t *counts, size_t row0, size_t row1) {
+    uint8_t nonzero[256];
+    nonzero_codes(data, nonzero);
+    for (size_t row = row0; row < row1; row++) {
+        const uint8_t *codes = data->codes + row * data->features;
+        size_t count = 0;
+        for (size_t j = 0; j < data->features; j++) count += nonzero[codes[j]];
+        counts[row] = count;
+    }
+}
+
+void mnc_index_fill(mnc_data *data, size_t row0, size_t row1) {
+    uint8_t nonzero[256];
+    nonzero_codes(data, nonzero);
+    for (size_t row = row0; row < row1; row++) {
+        const uint8_t *codes = data->codes + row * data->features;
+        mnc_sparse_row *record = data->stream + data->offsets[row], *entries = record + data->blocks;
+        /* The caller's array may change under us: never more than was counted. */
+        const size_t room = data->offsets[row + 1] - data->offsets[row] - data->blocks;
+        uint32_t count = 0;
+        for (size_t block = 0; block < data->blocks; block++) {
+            const size_t begin = block * MNC_FEATURE_BLOCK, left = data->features - begin;
+            const uint32_t width = left < MNC_FEATURE_BLOCK ? (uint32_t)left : MNC_FEATURE_BLOCK;
+            for (uint32_t j = 0; j < width; j++)
+                if (nonzero[codes[begin + j]] && count < room) entries[count++] = j << 8 | codes[begin + j];
+            record[block] = count;
+        }
+    }
+}
+
+void mnc_data_row(const mnc_data *data, size_t row, mnc_real *out, size_t ld) {
+    const mnc_kernels *k = data->kernels;
+    const size_t begin = row * data->features;
+    if (data->codes)
+        k->decode(out, data->codes + begin, data->table, data->features);
+    else
+        k->convert(out, data->element,
+                   (const char *)data->x + begin * (data->element == MNC_REAL32 ? sizeof(float) : sizeof(double)),
+                   data->features);
+    memset((char *)out + data->features * k->real_size, 0, (ld - data->features) * k->real_size);
+}
+
+void mnc_index_drop(const mnc_data *data, const mnc_sparse_row *record, const mnc_dropout *dropout, size_t row,
+                    mnc_sparse_row *out) {
+    const mnc_sparse_row *entries = record + data->blocks;
+    const uint32_t stream = MNC_STREAM_DROPOUT + (dropout->layer << 8) + ((uint32_t)(dropout->step >> 32) << 24);
+    uint32_t count = 0, i = 0;
+    for (size_t block = 0; block < data->blocks; block++) {
+        for (; i < record[block]; i++) {
+            const uint32_t unit = (uint32_t)(block * MNC_FEATURE_BLOCK) + (entries[i] >> 8);
+            const uint32_t counter[4] = {16 * (unit / 64) + unit % 16, (uint32_t)(dropout->first_row + row),
+                                         (uint32_t)dropout->step, stream};
+            uint32_t word[4];
+            mnc_philox(dropout->seed, counter, word);
+            if (word[unit % 64 / 16] >= dropout->threshold) out[data->blocks + count++] = entries[i];
+        }
+        out[block] = count;
+    }
+}

@@ -1,0 +1,59 @@
+/* A data set as the network sees it: codes or floats, the index of its non-zero inputs, labels, targets, weights. */
+#ifndef MNC_DATA_INPUTS_H
+#define MNC_DATA_INPUTS_H
+
+#include "base/arena.h"
+#include "kernels/kernels.h"
+
+struct mnc_data {
+    const mnc_kernels *kernels;
+    size_t n, features;
+    mnc_element element;
+    const void *x;        /* borrowed */
+    const uint8_t *codes; /* [n, features] with values table[code], or NULL: x holds floats */
+    uint8_t *own_codes;   /* made from floats with at most 256 distinct values */
+    mnc_real *table;      /* [256] */
+    /* The index, if most inputs are zero: row r is stream[offsets[r]] ... */
+    size_t blocks;
+    size_t *offsets;
+    mnc_sparse_row *stream;
+    uint64_t nonzeros;
+    /* what is to be learned */
+    size_t columns; /* classes, or columns of the targets; 0: none */
+    int32_t *labels;
+    mnc_real *targets;
+    mnc_real *weights;
+};
+
+/* Distinct values of floats, as doubles that the dtype represents exactly. An open-addressing table; code of a value is
+ * its order of arrival. */
+typedef struct mnc_palette {
+    size_t count; /* 257: more than a code can name */
+    double values[257];
+    uint16_t slots[1024]; /* 0: free, else code + 1 */
+} mnc_palette;
+
+void mnc_palette_add(mnc_palette *palette, double value);
+/* Adds rows row0 ... row1 - 1; stops early once full. */
+void mnc_palette_scan(mnc_palette *palette, const mnc_data *data, size_t row0, size_t row1);
+/* codes of rows row0 ... row1 - 1, all of whose values are in the palette. */
+void mnc_palette_encode(const mnc_palette *palette, const mnc_data *data, uint8_t *codes, size_t row0, size_t row1);
+
+/* counts[row] = non-zero inputs of rows row0 ... row1 - 1. */
+void mnc_index_count(const mnc_data *data, size_t *counts, size_t row0, size_t row1);
+/* Writes the records of rows row0 ... row1 - 1 at their offsets. */
+void mnc_index_fill(mnc_data *data, size_t row0, size_t row1);
+
+static inline const mnc_sparse_row *mnc_index_row(const mnc_data *data, size_t row) {
+    return data->stream + data->offsets[row];
+}
+
+/* x[0 ... features) of one row as reals, zeros up to ld. */
+void mnc_data_row(const mnc_data *data, size_t row, mnc_real *out, size_t ld);
+
+/* A record without the inputs that dropout removes; the others' codes stay (the caller scales the table). Inputs j of
+ * batch row `row` are kept as ARCHITECTURE.md's table says, with layer 0. Room for blocks + features words in out. */
+void mnc_index_drop(const mnc_data *data, const mnc_sparse_row *record, const mnc_dropout *dropout, size_t row,
+                    mnc_sparse_row *out);
+
+#endif

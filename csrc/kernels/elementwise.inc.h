@@ -1,0 +1,236 @@
+/* Activations, dropout, optimizer steps: everything that treats elements one by one. */
+
+/* ---------------------------------------------------------------- dropout */
+
+/* Philox4x32-10 on 16 lanes: counters (c0 + lane, c1, c2, c3), words w[0] ... w[3]. */
+MNC_INLINE void v_philox(uint64_t seed, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, vu w[4]) {
+    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+    vu x0 = vu_iota(c0), x1 = vu_set1(c1), x2 = vu_set1(c2), x3 = vu_set1(c3);
+#pragma GCC unroll 10
+    for (int round = 0; round < MNC_PHILOX_ROUNDS; round++) {
+        vu high0, high1;
+        const vu low0 = vu_mul(x0, MNC_PHILOX_M0, &high0), low1 = vu_mul(x2, MNC_PHILOX_M1, &high1);
+        x0 = vu_xor(vu_xor(high1, x1), vu_set1(k0));
+        x2 = vu_xor(vu_xor(high0, x3), vu_set1(k1));
+        x1 = low1;
+        x3 = low0;
+        k0 += MNC_PHILOX_W0;
+        k1 += MNC_PHILOX_W1;
+    }
+    w[0] = x0, w[1] = x1, w[2] = x2, w[3] = x3;
+}
+
+/* The words of 64 units, four panels, of one row of the batch: word[j] belongs to panel 4 group + j. */
+MNC_INLINE void dropout_words(const mnc_dropout *d, size_t row, size_t group, vu word[4]) {
+    const uint32_t stream = MNC_STREAM_DROPOUT + (d->layer << 8) + ((uint32_t)(d->step >> 32) << 24);
+    v_philox(d->seed, (uint32_t)(16 * group), (uint32_t)(d->first_row + row), (uint32_t)d->step, stream, word);
+}
+
+/* ---------------------------------------------------------------- activations */
+
+/* z -> (a, da / dz). Adding an activation: a case here, a value in mnc.h, a name in mnist_c, a line in the reference. */
+MNC_INLINE void v_activation(const mnc_activation kind, vf slope, vf z, vf *a, vf *f) {
+    const vf zero = vf_set1(0), one = vf_set1(1);
+    switch (kind) {
+    case MNC_LINEAR:
+        *a = z;
+        *f = one;
+        break;
+    case MNC_RELU:
+        *a = vf_select(vf_lt(z, zero), zero, z);
+        *f = vf_select(vf_lt(zero, z), one, zero);
+        break;
+    case MNC_LEAKY_RELU:
+        *a = vf_select(vf_lt(z, zero), vf_mul(slope, z), z);
+        *f = vf_select(vf_lt(zero, z), one, slope);
+        break;
+    case MNC_TANH:
+        *a = v_tanh(z);
+        *f = vf_fma(vf_sub(zero, *a), *a, one);
+        break;
+    case MNC_SIGMOID:
+        *a = v_sigmoid(z);
+        *f = vf_mul(*a, vf_sub(one, *a));
+        break;
+    }
+}
+
+MNC_INLINE void activate_as(const mnc_activation kind, const mnc_map *m) {
+    const vf slope = vf_set1((MNC_REAL)m->slope), zero = vf_set1(0);
+    const mnc_dropout *d = m->dropout;
+    const vf scale = vf_set1(d ? (MNC_REAL)d->scale : 1);
+    for (size_t row = m->row0; row < m->row1; row++) {
+        vu word[4];
+        for (size_t panel = m->panel0; panel < m->panel1; panel++) {
+            MNC_REAL *at = (MNC_REAL *)m->a + row * m->ld + panel * MNC_PANEL;
+            vf a, f;
+            v_activation(kind, slope, vf_load(at), &a, &f);
+            if (d) {
+                if (panel == m->panel0 || panel % 4 == 0) dropout_words(d, row, panel / 4, word);
+                const vm drop = vu_lt(word[panel % 4], vu_set1(d->threshold));
+                a = vf_select(drop, zero, vf_mul(a, scale));
+                f = vf_select(drop, zero, vf_mul(f, scale));
+            }
+            vf_store(at, a);
+            if (m->f) vf_store((MNC_REAL *)m->f + row * m->ld + panel * MNC_PANEL, f);
+        }
+    }
+}
+
+static void MNC_K(activate)(const mnc_map *m) {
+    switch (m->activation) {
+    case MNC_LINEAR: activate_as(MNC_LINEAR, m); break;
+    case MNC_RELU: activate_as(MNC_RELU, m); break;
+    case MNC_LEAKY_RELU: activate_as(MNC_LEAKY_RELU, m); break;
+    case MNC_TANH: activate_as(MNC_TANH, m); break;
+    case MNC_SIGMOID: activate_as(MNC_SIGMOID, m); break;
+    }
+}
+
+static void MNC_K(multiply)(mnc_real *out, const mnc_real *x, const mnc_real *f, size_t ld, size_t row0, size_t row1) {
+    for (size_t i = row0 * ld; i < row1 * ld; i += 16) {
+        const vf v = vf_load((const MNC_REAL *)x + i);
+        vf_store((MNC_REAL *)out + i, f ? vf_mul(v, vf_load((const MNC_REAL *)f + i)) : v);
+    }
+}
+
+/* ---------------------------------------------------------------- optimizers */
+
+/* Slots below 2^-100 are stored as +0: Adam's first moment would otherwise decay into denormals and stay there, and
+ * arithmetic on denormals is several times slower. */
+MNC_INLINE vf v_flush(vf x) {
+    return vf_select(vf_lt(vf_abs(x), vf_set1((MNC_REAL)7.888609052210118e-31)), vf_set1(0), x);
+}
+
+/* One vector of one optimizer step. Adding an optimizer: a case here, its constants in net/optimizer.c. */
+MNC_INLINE vf v_update(const mnc_update_kind kind, const mnc_update *u, vf w, vf g, MNC_REAL *s0, MNC_REAL *s1,
+                       MNC_REAL *s2) {
+    const vf rate = vf_set1((MNC_REAL)u->rate), momentum = vf_set1((MNC_REAL)u->momentum), zero = vf_set1(0);
+    const vf minus_rate_g = vf_mul(vf_sub(zero, rate), g);
+    vf m, v;
+    switch (kind) {
+    case MNC_UPDATE_SGD: return vf_fma(vf_sub(zero, rate), g, w);
+    case MNC_UPDATE_MOMENTUM:
+    case MNC_UPDATE_NESTEROV:
+        m = v_flush(vf_fma(momentum, vf_load(s0), minus_rate_g));
+        vf_store(s0, m);
+        return kind == MNC_UPDATE_MOMENTUM ? vf_add(w, m) : vf_add(w, vf_fma(momentum, m, minus_rate_g));
+    case MNC_UPDATE_RMSPROP: {
+        const vf rho = vf_set1((MNC_REAL)u->rho), rest = vf_set1((MNC_REAL)u->one_minus_rho);
+        v = v_flush(vf_fma(rho, vf_load(s0), vf_mul(rest, vf_mul(g, g))));
+        vf_store(s0, v);
+        if (u->mean_slot >= 0) {
+            MNC_REAL *const slot = u->mean_slot == 1 ? s1 : s2;
+            const vf mean = v_flush(vf_fma(rho, vf_load(slot), vf_mul(rest, g)));
+            vf_store(slot, mean);
+            v = vf_fma(vf_sub(zero, mean), mean, v);
+        }
+        vf step = vf_div(vf_mul(rate, g), vf_sqrt(vf_add(v, vf_set1((MNC_REAL)u->epsilon))));
+        if (u->momentum_slot >= 0) {
+            step = v_flush(vf_fma(momentum, vf_load(s1), step));
+            vf_store(s1, step);
+        }
+        return vf_sub(w, step);
+    }
+    case MNC_UPDATE_ADAM:
+        m = vf_load(s0), v = vf_load(s1);
+        m = v_flush(vf_fma(vf_sub(g, m), vf_set1((MNC_REAL)u->one_minus_beta1), m));
+        v = v_flush(vf_fma(vf_fma(g, g, vf_sub(zero, v)), vf_set1((MNC_REAL)u->one_minus_beta2), v));
+        vf_store(s0, m);
+        vf_store(s1, v);
+        return vf_sub(w, vf_div(vf_mul(m, rate), vf_add(vf_sqrt(v), vf_set1((MNC_REAL)u->epsilon))));
+    }
+    return w;
+}
+
+MNC_INLINE void update_as(const mnc_update_kind kind, const mnc_update *u, size_t n, MNC_REAL *w,
+                          mnc_real *const slots[3], const MNC_REAL *g) {
+    MNC_REAL *const s0 = slots[0], *const s1 = slots[1], *const s2 = slots[2];
+    const vf zero = vf_set1(0), minus_decay = vf_set1(-(MNC_REAL)u->decay);
+    for (size_t i = 0; i < n; i += 16) {
+        vf x = vf_load(w + i);
+        if (u->decay != 0) x = vf_fma(minus_decay, x, x);
+        /* + 0: a chain that underflowed to -0 is the same as one that did not (the sparse one skipped terms). */
+        vf_store(w + i, v_update(kind, u, x, vf_add(vf_load(g + i), zero), s0 ? s0 + i : NULL, s1 ? s1 + i : NULL,
+                                 s2 ? s2 + i : NULL));
+    }
+}
+
+static void MNC_K(update)(const mnc_update *u, size_t n, mnc_real *w, mnc_real *const slots[3], const mnc_real *g) {
+    switch (u->kind) {
+    case MNC_UPDATE_SGD: update_as(MNC_UPDATE_SGD, u, n, w, slots, g); break;
+    case MNC_UPDATE_MOMENTUM: update_as(MNC_UPDATE_MOMENTUM, u, n, w, slots, g); break;
+    case MNC_UPDATE_NESTEROV: update_as(MNC_UPDATE_NESTEROV, u, n, w, slots, g); break;
+    case MNC_UPDATE_RMSPROP: update_as(MNC_UPDATE_RMSPROP, u, n, w, slots, g); break;
+    case MNC_UPDATE_ADAM: update_as(MNC_UPDATE_ADAM, u, n, w, slots, g); break;
+    }
+}
+
+/* ---------------------------------------------------------------- gradients and penalties */
+
+static void MNC_K(accumulate)(size_t n, mnc_real *g_, const mnc_real *sum) {
+    MNC_REAL *g = g_;
+    const vf zero = vf_set1(0);
+    for (size_t i = 0; i < n; i += 16)
+        vf_store(g + i, vf_add(sum ? vf_load((const MNC_REAL *)sum + i) : zero, vf_load(g + i)));
+}
+
+static void MNC_K(regularise)(size_t n, mnc_real *g_, const mnc_real *w_, double l1, double l2) {
+    MNC_REAL *g = g_;
+    const MNC_REAL *w = w_;
+    const vf zero = vf_set1(0), plus = vf_set1((MNC_REAL)l1), minus = vf_set1(-(MNC_REAL)l1);
+    const vf twice_l2 = vf_set1((MNC_REAL)(2 * l2));
+    for (size_t i = 0; i < n; i += 16) {
+        const vf x = vf_load(w + i);
+        vf sum = vf_add(vf_load(g + i), zero);
+        if (l2 != 0) sum = vf_fma(twice_l2, x, sum);
+        if (l1 != 0) sum = vf_add(sum, vf_select(vf_lt(x, zero), minus, vf_select(vf_lt(zero, x), plus, zero)));
+        vf_store(g + i, sum);
+    }
+}
+
+static double MNC_K(penalty)(size_t n, const mnc_real *w_, double l1, double l2) {
+    const MNC_REAL *w = w_;
+    double square[16] = {0}, size[16] = {0};
+    for (size_t i = 0; i < n; i += 16)
+        for (int lane = 0; lane < 16; lane++) {
+            const double x = (double)w[i + (size_t)lane];
+            square[lane] += x * x;
+            size[lane] += x < 0 ? -x : x;
+        }
+    for (int half = 8; half; half /= 2)
+        for (int lane = 0; lane < half; lane++) {
+            square[lane] += square[lane + half];
+            size[lane] += size[lane + half];
+        }
+    return l1 * size[0] + l2 * square[0];
+}
+
+static bool MNC_K(finite)(size_t n, const mnc_real *x) {
+    const vf zero = vf_set1(0);
+    vf sum = zero; /* of x * 0: NaN as soon as one x is not finite */
+    for (size_t i = 0; i < n; i += 16) sum = vf_fma(vf_load((const MNC_REAL *)x + i), zero, sum);
+    MNC_REAL lane[16];
+    vf_store(lane, sum);
+    bool all = true;
+    for (int i = 0; i < 16; i++) all &= lane[i] == 0;
+    return all;
+}
+
+/* ---------------------------------------------------------------- inputs */
+
+static void MNC_K(decode)(mnc_real *out, const uint8_t *codes, const mnc_real *table, size_t n) {
+    for (size_t i = 0; i < n; i++) ((MNC_REAL *)out)[i] = ((const MNC_REAL *)table)[codes[i]];
+}
+
+static void MNC_K(convert)(mnc_real *out, mnc_element element, const void *x, size_t n) {
+    MNC_REAL *r = out;
+    if (element == MNC_REAL32)
+        for (size_t i = 0; i < n; i++) r[i] = (MNC_REAL)((const float *)x)[i];
+    else if (element == MNC_REAL64)
+        for (size_t i = 0; i < n; i++) r[i] = (MNC_REAL)((const double *)x)[i];
+}
+
+static void MNC_K(scale_table)(mnc_real *out, const mnc_real *table, double scale, size_t n) {
+    for (size_t i = 0; i < n; i++) ((MNC_REAL *)out)[i] = ((const MNC_REAL *)table)[i] * (MNC_REAL)scale;
+}

@@ -1,0 +1,145 @@
+/* The end of the network: softmax, losses, deltas. Lanes are 16 samples, so that sums over classes are chains in
+ * ascending order, and a sample's result does not depend on its place in the batch. */
+
+/* Rows row0 ... row0 + n - 1 of a, transposed to z[j][16]; unused lanes repeat the last row. */
+MNC_INLINE void head_load(const mnc_head_args *h, size_t row0, size_t n, MNC_REAL *z) {
+    for (size_t s = 0; s < 16; s++) {
+        const MNC_REAL *row = (const MNC_REAL *)h->a + (row0 + (s < n ? s : n - 1)) * h->ld;
+        for (size_t j = 0; j < h->classes; j++) z[j * 16 + s] = row[j];
+    }
+}
+
+MNC_INLINE size_t head_id(const mnc_head_args *h, size_t row) {
+    return h->ids ? h->ids[h->first + row] : h->first + row;
+}
+
+/* Targets, transposed to y[j][16]. */
+MNC_INLINE void head_targets(const mnc_head_args *h, size_t row0, size_t n, MNC_REAL *y) {
+    if (h->labels) memset(y, 0, h->classes * 16 * sizeof *y);
+    for (size_t s = 0; s < 16; s++) {
+        const size_t id = head_id(h, row0 + (s < n ? s : n - 1));
+        if (h->labels)
+            y[(size_t)h->labels[id] * 16 + s] = 1;
+        else
+            for (size_t j = 0; j < h->classes; j++) y[j * 16 + s] = ((const MNC_REAL *)h->targets)[id * h->classes + j];
+    }
+}
+
+/* z becomes z - max z; e becomes exp of it; returns the sum of e. */
+MNC_INLINE vf head_softmax(size_t classes, MNC_REAL *z, MNC_REAL *e) {
+    vf max = vf_load(z), sum = vf_set1(0);
+    for (size_t j = 1; j < classes; j++) {
+        const vf x = vf_load(z + j * 16);
+        max = vf_select(vf_lt(max, x), x, max);
+    }
+    for (size_t j = 0; j < classes; j++) {
+        const vf x = vf_sub(vf_load(z + j * 16), max), ex = v_exp(x);
+        vf_store(z + j * 16, x);
+        vf_store(e + j * 16, ex);
+        sum = vf_add(sum, ex);
+    }
+    return sum;
+}
+
+/* One block of at most 16 samples: t[j][16] is scratch holding y on entry and delta on return; the loss is returned. */
+MNC_INLINE vf head_cross_entropy(const mnc_head_args *h, MNC_REAL *z, MNC_REAL *e, MNC_REAL *t, vf sum, vf scale) {
+    const vf zero = vf_set1(0), log_sum = v_log(sum);
+    const vf keep = vf_set1((MNC_REAL)(1 - h->smoothing)), share = vf_set1((MNC_REAL)(h->smoothing / (double)h->classes));
+    vf loss = zero;
+    for (size_t j = 0; j < h->classes; j++) {
+        vf y = vf_load(t + j * 16);
+        if (h->smoothing != 0) y = vf_fma(y, keep, share);
+        loss = vf_fma(vf_sub(zero, y), vf_sub(vf_load(z + j * 16), log_sum), loss);
+        const vf p = vf_div(vf_load(e + j * 16), sum);
+        vf_store(e + j * 16, p);
+        vf_store(t + j * 16, vf_mul(vf_sub(p, y), scale));
+    }
+    return loss;
+}
+
+MNC_INLINE vf head_squared_error(const mnc_head_args *h, const MNC_REAL *z, MNC_REAL *t, vf scale) {
+    const vf two_over_c = vf_set1((MNC_REAL)(2.0 / (double)h->classes));
+    vf loss = vf_set1(0);
+    for (size_t j = 0; j < h->classes; j++) {
+        const vf d = vf_sub(vf_load(z + j * 16), vf_load(t + j * 16));
+        loss = vf_fma(d, d, loss);
+        vf_store(t + j * 16, vf_mul(vf_mul(d, two_over_c), scale));
+    }
+    return vf_div(loss, vf_set1((MNC_REAL)h->classes));
+}
+
+MNC_INLINE vf head_inner_product(const mnc_head_args *h, const MNC_REAL *z, MNC_REAL *t, vf weight) {
+    vf loss = vf_set1(0);
+    for (size_t j = 0; j < h->classes; j++) {
+        const vf y = vf_load(t + j * 16);
+        loss = vf_fma(vf_load(z + j * 16), y, loss);
+        vf_store(t + j * 16, vf_mul(y, weight));
+    }
+    return vf_mul(loss, vf_set1((MNC_REAL)h->batch));
+}
+
+/* Is the first largest output at the first largest target? */
+MNC_INLINE bool head_correct(const mnc_head_args *h, const MNC_REAL *row, size_t id) {
+    const MNC_REAL *target = h->labels ? NULL : (const MNC_REAL *)h->targets + id * h->classes;
+    size_t best = 0, right = 0;
+    for (size_t j = 1; j < h->classes; j++) {
+        if (row[best] < row[j]) best = j;
+        if (target && target[right] < target[j]) right = j;
+    }
+    return best == (target ? right : (size_t)h->labels[id]);
+}
+
+/* Deltas of n samples from t[j][16] to rows, times f. */
+MNC_INLINE void head_store_delta(const mnc_head_args *h, size_t row0, size_t n, const MNC_REAL *t) {
+    for (size_t s = 0; s < n; s++) {
+        MNC_REAL *delta = (MNC_REAL *)h->delta + (row0 + s) * h->ld;
+        const MNC_REAL *f = h->f ? (const MNC_REAL *)h->f + (row0 + s) * h->ld : NULL;
+        for (size_t j = 0; j < h->classes; j++) delta[j] = f ? t[j * 16 + s] * f[j] : t[j * 16 + s];
+    }
+}
+
+MNC_INLINE void head_store_outputs(const mnc_head_args *h, size_t row0, size_t n, const MNC_REAL *e, vf sum) {
+    MNC_REAL sums[16];
+    vf_store(sums, sum);
+    for (size_t s = 0; s < n; s++) {
+        MNC_REAL *out = (MNC_REAL *)h->outputs + (row0 + s) * h->classes;
+        for (size_t j = 0; j < h->classes; j++) out[j] = e[j * 16 + s] / sums[s];
+    }
+}
+
+static void head_raw_outputs(const mnc_head_args *h) {
+    for (size_t row = h->row0; row < h->row1; row++)
+        memcpy((MNC_REAL *)h->outputs + row * h->classes, (const MNC_REAL *)h->a + row * h->ld,
+               h->classes * sizeof(MNC_REAL));
+}
+
+static void MNC_K(head)(const mnc_head_args *h) {
+    MNC_REAL *const z = h->scratch, *const e = z + h->classes * 16, *const t = e + h->classes * 16;
+    const bool softmax = h->head == MNC_HEAD_SOFTMAX_CROSS_ENTROPY, scored = h->labels || h->targets;
+    if (h->outputs && (h->raw_outputs || !softmax)) head_raw_outputs(h);
+    for (size_t row = h->row0; row < h->row1; row += 16) {
+        const size_t n = h->row1 - row < 16 ? h->row1 - row : 16;
+        vf sum = vf_set1(0), loss = sum;
+        head_load(h, row, n, z);
+        if (softmax) sum = head_softmax(h->classes, z, e);
+        if (h->outputs && softmax && !h->raw_outputs) head_store_outputs(h, row, n, e, sum);
+        if (!scored) continue;
+        MNC_REAL weight[16], losses[16];
+        for (size_t s = 0; s < 16; s++)
+            weight[s] = h->weights && s < n ? ((const MNC_REAL *)h->weights)[head_id(h, row + s)] : 1;
+        const vf w = vf_load(weight), scale = vf_div(w, vf_set1((MNC_REAL)h->batch));
+        head_targets(h, row, n, t);
+        switch (h->head) {
+        case MNC_HEAD_SOFTMAX_CROSS_ENTROPY: loss = head_cross_entropy(h, z, e, t, sum, scale); break;
+        case MNC_HEAD_MEAN_SQUARED_ERROR: loss = head_squared_error(h, z, t, scale); break;
+        case MNC_HEAD_INNER_PRODUCT: loss = head_inner_product(h, z, t, w); break;
+        }
+        vf_store(losses, loss);
+        for (size_t s = 0; s < n; s++) {
+            const MNC_REAL *outputs = (const MNC_REAL *)h->a + (row + s) * h->ld;
+            h->losses[row + s] = (double)weight[s] * (double)losses[s];
+            h->correct[row + s] = h->head != MNC_HEAD_INNER_PRODUCT && head_correct(h, outputs, head_id(h, row + s));
+        }
+        if (h->delta) head_store_delta(h, row, n, t);
+    }
+}

@@ -1,0 +1,176 @@
+/* The contract of every kernel: what it reads, what it writes, in which order it adds.
+ *
+ * One table per instruction set and dtype. Each algorithm is written once, in *.inc.h, on the vocabulary of simd/;
+ * a kernels_<isa>.c is an instantiation. `mnc_real` arrays hold floats or doubles, as the table's dtype says.
+ *
+ * Layout
+ *   rows x features   x[row * ld + j]; ld is a multiple of 16, columns from the width up to ld are padding.
+ *   parameters        panels of 16 columns: w[panel * panel_size + k * 16 + lane], k < inputs, then the bias row if
+ *                     any. Padding columns hold zeros and stay zero.
+ *   gradient block    g[panel][k][16], a contiguous block per panel
+ * Ranges (row0, row1) and (panel0, panel1) are half-open; kernels write nothing outside them. Arrays never overlap
+ * unless said. Kernels allocate nothing, cannot fail, and may run on any thread. */
+#ifndef MNC_KERNELS_KERNELS_H
+#define MNC_KERNELS_KERNELS_H
+
+#include "base/status.h"
+
+typedef void mnc_real;
+
+enum {
+    MNC_PANEL = 16,
+    /* First-layer inputs are indexed in blocks of so many features: 112 rows of 4 panels are 28 KiB of weights. */
+    MNC_FEATURE_BLOCK = 112,
+    /* Panels whose accumulators a sparse kernel holds in registers at once. */
+    MNC_SPARSE_PANELS = 4,
+    /* Samples that delta kernels take as lanes at once: two vectors. */
+    MNC_SAMPLE_BLOCK = 32,
+};
+
+/* The non-zero inputs of one row: `blocks` words, the end of each block's entries, then the entries, each
+ * (feature within its block) << 8 | code, ascending. */
+typedef uint32_t mnc_sparse_row;
+
+/* z = x w + bias for a range of rows and panels. */
+typedef struct mnc_product {
+    const mnc_real *weights;
+    size_t panel_size, inputs;
+    bool bias;
+    mnc_real *z;
+    size_t ldz;
+    size_t row0, row1, panel0, panel1;
+} mnc_product;
+
+typedef struct mnc_dropout {
+    uint64_t seed, step;
+    uint32_t layer;     /* 0: the inputs */
+    uint32_t threshold; /* kept if the random word is not below it */
+    double scale;
+    size_t first_row; /* of the batch: row r of the buffer is row first_row + r of the batch */
+} mnc_dropout;
+
+/* z -> (a, f). */
+typedef struct mnc_map {
+    mnc_real *a; /* in: z; out: activation after dropout */
+    mnc_real *f; /* out: da / dz, dropout included; NULL outside training */
+    size_t ld;
+    mnc_activation activation;
+    double slope;
+    const mnc_dropout *dropout; /* NULL: none */
+    size_t row0, row1, panel0, panel1;
+} mnc_map;
+
+/* The end of the network: outputs, losses and deltas of rows row0 ... row1 - 1. */
+typedef struct mnc_head_args {
+    mnc_head head;
+    const mnc_real *a, *f; /* f NULL: all ones */
+    size_t ld, classes;
+    size_t row0, row1;
+    const uint32_t *ids; /* row r of the buffers is row ids[first + r], or first + r if NULL, of labels, targets, weights */
+    size_t first;
+    const int32_t *labels;   /* or targets[id * classes + j]; both NULL: outputs only */
+    const mnc_real *targets;
+    const mnc_real *weights; /* NULL: ones */
+    double smoothing;
+    size_t batch; /* B of the mean; not the number of rows here */
+    mnc_real *outputs; /* NULL, or [row, classes]: softmax(a) or, with raw_outputs or another head, a */
+    bool raw_outputs;
+    mnc_real *delta;   /* NULL, or [row, ld] */
+    double *losses;    /* [row]: weight * loss */
+    uint8_t *correct;  /* [row] */
+    mnc_real *scratch; /* [3, classes, 16] */
+} mnc_head_args;
+
+/* Batch normalisation of panels panel0 ... panel1 - 1 over rows 0 ... rows - 1. Vectors have ld elements. */
+typedef struct mnc_norm {
+    const mnc_real *x;
+    mnc_real *y;    /* forward: out */
+    mnc_real *xhat; /* forward in training: out; backward: in */
+    size_t ld, rows, cut; /* chains over rows start again every `cut` rows */
+    const mnc_real *gamma, *beta; /* NULL: ones, zeros */
+    mnc_real *inv;                /* forward in training: out, 1 / sqrt(variance + epsilon); backward: in */
+    mnc_real *mean, *variance;    /* forward in training: out, of the batch; inference: in, the moving ones */
+    double epsilon;
+    const mnc_real *delta;     /* backward: in */
+    mnc_real *dgamma, *dbeta;  /* backward: out, overwritten */
+    mnc_real *dx;              /* backward: out; with f, times f */
+    const mnc_real *f;         /* NULL: ones */
+    size_t panel0, panel1;
+} mnc_norm;
+
+typedef enum mnc_update_kind {
+    MNC_UPDATE_SGD,
+    MNC_UPDATE_MOMENTUM,
+    MNC_UPDATE_NESTEROV,
+    MNC_UPDATE_RMSPROP,
+    MNC_UPDATE_ADAM,
+} mnc_update_kind;
+
+/* One optimizer step as the kernels see it; mnc_update_make (net/optimizer.c) derives it from an mnc_optimizer. */
+typedef struct mnc_update {
+    mnc_update_kind kind;
+    double rate; /* ADAM: with both bias corrections */
+    double momentum, rho, one_minus_rho, one_minus_beta1, one_minus_beta2, epsilon;
+    double decay;        /* w is multiplied by 1 - decay first, if not 0 */
+    int momentum_slot;   /* RMSPROP: slot of m, or -1 */
+    int mean_slot;       /* RMSPROP centered: slot of a, or -1 */
+} mnc_update;
+
+typedef struct mnc_kernels {
+    const char *isa;
+    mnc_dtype dtype;
+    unsigned cpu;   /* feature bits needed */
+    size_t real_size;
+
+    /* z = ((chain of fma over k) + bias) + 0. x: [row, ldx]. Overwrites. */
+    void (*dense_forward)(const mnc_product *p, const mnc_real *x, size_t ldx);
+    /* The same bits from the index; rows[row], table[code] is the value. */
+    void (*sparse_forward)(const mnc_product *p, const mnc_sparse_row *const *rows, const mnc_real *table);
+    /* dx[row, k] = (chain over j of delta[row, j] w[k, j]) * f[row, k], k < inputs; f NULL: ones. `p` gives weights,
+     * inputs and rows; panels 0 ... panel1 - 1 cover `outputs` columns. Overwrites columns below inputs; z is dx.
+     * scratch: real[16 * panel1, MNC_SAMPLE_BLOCK]. */
+    void (*dense_delta)(const mnc_product *p, const mnc_real *delta, size_t ldd, size_t outputs, const mnc_real *f,
+                        mnc_real *scratch);
+    /* g[panel - panel0][k - k0][16] = chain over rows of x[row, k] delta[row, panel]. Overwrites. */
+    void (*dense_gradient)(mnc_real *g, const mnc_real *x, size_t ldx, size_t k0, size_t k1, const mnc_real *delta,
+                           size_t ldd, size_t row0, size_t row1, size_t panel0, size_t panel1);
+    /* The same for the features of one block of `width` features; at most MNC_SPARSE_PANELS panels. */
+    void (*sparse_gradient)(mnc_real *g, const mnc_sparse_row *const *rows, const mnc_real *table, size_t blocks,
+                            size_t block, size_t width, const mnc_real *delta, size_t ldd, size_t row0, size_t row1,
+                            size_t panel0, size_t panel1);
+    /* g[panel - panel0][16] = chain of adds over rows of delta. Overwrites. */
+    void (*bias_gradient)(mnc_real *g, const mnc_real *delta, size_t ldd, size_t row0, size_t row1, size_t panel0,
+                          size_t panel1);
+
+    void (*activate)(const mnc_map *m);
+    /* out = x * f, whole rows of ld columns; f NULL: a copy. */
+    void (*multiply)(mnc_real *out, const mnc_real *x, const mnc_real *f, size_t ld, size_t row0, size_t row1);
+    void (*head)(const mnc_head_args *h);
+    void (*norm_train)(const mnc_norm *n);
+    void (*norm_infer)(const mnc_norm *n);
+    void (*norm_backward)(const mnc_norm *n);
+    /* moving = fma(moving, momentum, batch * (1 - momentum)), n a multiple of 16. */
+    void (*moving_average)(size_t n, mnc_real *moving, const mnc_real *batch, double momentum);
+
+    /* Flat arrays of n elements, n a multiple of 16. */
+    void (*update)(const mnc_update *u, size_t n, mnc_real *w, mnc_real *const slots[3], const mnc_real *g);
+    /* g = sum + g: adds a chunk's gradient to the sum of those before. */
+    void (*accumulate)(size_t n, mnc_real *g, const mnc_real *sum);
+    /* g = fma(2 l2, w, g), then + l1 sign(w); a term with factor 0 is left out. */
+    void (*regularise)(size_t n, mnc_real *g, const mnc_real *w, double l1, double l2);
+    /* l1 sum |w| + l2 sum w^2 of one panel of n elements, in double. */
+    double (*penalty)(size_t n, const mnc_real *w, double l1, double l2);
+    /* False if any of the n elements is infinite or NaN. */
+    bool (*finite)(size_t n, const mnc_real *x);
+
+    /* out[i] = table[codes[i]]; out[i] = (real)x[i]. */
+    void (*decode)(mnc_real *out, const uint8_t *codes, const mnc_real *table, size_t n);
+    void (*convert)(mnc_real *out, mnc_element element, const void *x, size_t n);
+    /* out[i] = table[i] * scale. */
+    void (*scale_table)(mnc_real *out, const mnc_real *table, double scale, size_t n);
+} mnc_kernels;
+
+/* The table called `isa` (NULL: the best) for dtype, or NULL if this CPU or build lacks it. */
+const mnc_kernels *mnc_kernels_find(const char *isa, mnc_dtype dtype);
+
+#endif

@@ -1,0 +1,15 @@
+/* Every kernel in plain C, float. */
+#include <string.h>
+
+#include "base/rng.h"
+#include "kernels/tables.h"
+
+#define MNC_REAL float
+#define MNC_REAL_IS_F64 0
+#define MNC_MR 4
+#define MNC_NP 1
+#define MNC_ISA scalar_f32
+#define MNC_ISA_NAME "scalar"
+#define MNC_ISA_CPU 0
+#include "simd/simd_scalar.h"
+#include "kernels/table.inc.h"

@@ -1,0 +1,81 @@
+/* exp, log, tanh and the logistic function on 16 lanes. Float: our own polynomials, the same bits everywhere; errors
+ * measured over all or many floats by tests/c/test_math.c. Double: libm, lane by lane. */
+
+#if MNC_REAL_IS_F64
+
+#include <math.h>
+
+#define LIBM(name, expression)                                   \
+    MNC_INLINE vf name(vf x) {                                   \
+        vf r;                                                    \
+        for (int i = 0; i < 16; i++) r.v[i] = expression;        \
+        return r;                                                \
+    }
+LIBM(v_exp, exp(x.v[i]))
+LIBM(v_log, log(x.v[i]))
+LIBM(v_tanh, tanh(x.v[i]))
+#undef LIBM
+
+#else
+
+/* c[0] + c[1] x + ... by Horner's rule. */
+MNC_INLINE vf v_polynomial(vf x, const float *c, const int degree) {
+    vf sum = vf_set1(c[degree]);
+#pragma GCC unroll 16
+    for (int i = degree - 1; i >= 0; i--) sum = vf_fma(sum, x, vf_set1(c[i]));
+    return sum;
+}
+
+/* The whole number nearest to x, |x| < 2^22: adding 1.5 * 2^23 leaves no bits for the fraction. */
+MNC_INLINE vf v_round(vf x) {
+    const vf magic = vf_set1(12582912.0f);
+    return vf_sub(vf_add(x, magic), magic);
+}
+
+/* exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2. Within 1 ulp; below -104: 0; above 88.73: infinity.
+ * 2^n in two factors, so that n = 128 and denormal results come out right. */
+MNC_INLINE vf v_exp(vf x) {
+    static const float taylor[8] = {1.0f, 1.0f, 1.0f / 2, 1.0f / 6, 1.0f / 24, 1.0f / 120, 1.0f / 720, 1.0f / 5040};
+    const vf low = vf_set1(-104.0f), high = vf_set1(89.0f);
+    x = vf_select(vf_lt(x, low), low, x); /* NaN stays */
+    x = vf_select(vf_lt(high, x), high, x);
+    const vf n = v_round(vf_mul(x, vf_set1(1.44269504f)));
+    vf r = vf_fma(n, vf_set1(-0.693359375f), x);
+    r = vf_fma(n, vf_set1(2.12194440e-4f), r);
+    const vf half = v_round(vf_mul(n, vf_set1(0.5f)));
+    return vf_mul(vf_mul(v_polynomial(r, taylor, 7), vf_pow2(half)), vf_pow2(vf_sub(n, half)));
+}
+
+/* log(x) for normal x > 0: x = 2^k m, s = (m - 1) / (m + 1), log m = 2 s (1 + z / 3 + z^2 / 5 + ...), z = s^2 < 0.03.
+ * Within 2 ulp. */
+MNC_INLINE vf v_log(vf x) {
+    static const float series[5] = {2.0f / 3, 2.0f / 5, 2.0f / 7, 2.0f / 9, 2.0f / 11};
+    vf m;
+    const vf k = vf_split(x, &m), one = vf_set1(1.0f);
+    const vf t = vf_sub(m, one), s = vf_div(t, vf_add(m, one)), z = vf_mul(s, s);
+    /* 2 s = t - s t, and t is exact */
+    const vf rest = vf_mul(s, vf_sub(vf_mul(z, v_polynomial(z, series, 4)), t));
+    const vf low = vf_fma(k, vf_set1(-2.12194440e-4f), rest);
+    return vf_fma(k, vf_set1(0.693359375f), vf_add(low, t));
+}
+
+/* tanh(x): x + x z P(z), z = x^2, for |x| < 0.625 (coefficients of Cephes); else 1 - 2 / (exp(2 |x|) + 1) with the sign
+ * of x. Within 3 ulp. */
+MNC_INLINE vf v_tanh(vf x) {
+    static const float p[5] = {-3.33332819422e-1f, 1.33314422036e-1f, -5.37397155531e-2f, 2.06390887954e-2f,
+                               -5.70498872745e-3f};
+    const vf size = vf_abs(x), one = vf_set1(1.0f), z = vf_mul(x, x);
+    const vf small = vf_fma(vf_mul(x, z), v_polynomial(z, p, 4), x);
+    const vf e = v_exp(vf_add(size, size));
+    const vf large = vf_sub(one, vf_div(vf_set1(2.0f), vf_add(e, one)));
+    const vf with_sign = vf_select(vf_lt(x, vf_set1(0)), vf_sub(vf_set1(0), large), large);
+    return vf_select(vf_lt(size, vf_set1(0.625f)), small, with_sign);
+}
+
+#endif
+
+/* 1 / (1 + exp(-x)), with exp of negative numbers only: e = exp(-|x|); x < 0: e / (1 + e). */
+MNC_INLINE vf v_sigmoid(vf x) {
+    const vf zero = vf_set1(0), one = vf_set1(1), e = v_exp(vf_sub(zero, vf_abs(x)));
+    return vf_div(vf_select(vf_lt(x, zero), e, one), vf_add(one, e));
+}

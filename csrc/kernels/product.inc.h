@@ -1,0 +1,185 @@
+/* The three matrix products of a dense layer, on one micro-kernel.
+ *
+ * Parameters: MNC_MR x MNC_NP accumulators of 16 lanes must fit the registers beside MNC_NP operands and one broadcast:
+ *   AVX-512  8 x 2 = 16 of 32 registers (two FMA units with latency 4 need 8 chains), AVX2 4 x 1 (two halves) = 8 of 16.
+ *
+ *            lanes            broadcast          chain over
+ *   forward  16 outputs       x[row, k]          k
+ *   delta    16 samples       w[k, j]            j
+ *   gradient 16 outputs       x[row, k]          rows
+ * Lanes are always different elements of the result, so a chain is the same for every instruction set and tile. */
+
+/* acc[i][j] = fma(a[i a_row + k a_step], b[k b_step + j b_panel ... + 15], acc[i][j]) for k = 0 ... count - 1. */
+MNC_INLINE void tile(const int m, const int n, size_t count, const MNC_REAL *a, size_t a_row, size_t a_step,
+                     const MNC_REAL *b, size_t b_step, size_t b_panel, vf acc[MNC_MR][MNC_NP]) {
+    for (size_t k = 0; k < count; k++, a += a_step, b += b_step) {
+        vf vb[MNC_NP];
+#pragma GCC unroll 8
+        for (int j = 0; j < n; j++) vb[j] = vf_load(b + (size_t)j * b_panel);
+#pragma GCC unroll 16
+        for (int i = 0; i < m; i++) {
+            const vf va = vf_set1(a[(size_t)i * a_row]);
+#pragma GCC unroll 8
+            for (int j = 0; j < n; j++) acc[i][j] = vf_fma(va, vb[j], acc[i][j]);
+        }
+    }
+}
+
+/* Calls function(m, n, ...) with m in 1 ... MNC_MR and n in 1 ... MNC_NP as constants, so that each is unrolled. */
+#if MNC_MR == 8
+#define WITH_CONSTANT_M(m, CALL) \
+    switch (m) {                 \
+    case 1: CALL(1); break;      \
+    case 2: CALL(2); break;      \
+    case 3: CALL(3); break;      \
+    case 4: CALL(4); break;      \
+    case 5: CALL(5); break;      \
+    case 6: CALL(6); break;      \
+    case 7: CALL(7); break;      \
+    default: CALL(8);            \
+    }
+#else
+#define WITH_CONSTANT_M(m, CALL) \
+    switch (m) {                 \
+    case 1: CALL(1); break;      \
+    case 2: CALL(2); break;      \
+    case 3: CALL(3); break;      \
+    default: CALL(4);            \
+    }
+#endif
+
+MNC_INLINE int at_most(size_t left, int limit) { return left < (size_t)limit ? (int)left : limit; }
+
+/* ---------------------------------------------------------------- forward */
+
+MNC_INLINE void forward_tile(const int m, const int n, const mnc_product *p, const MNC_REAL *x, size_t ldx, size_t row,
+                             size_t panel) {
+    const MNC_REAL *w = (const MNC_REAL *)p->weights + panel * p->panel_size;
+    MNC_REAL *z = (MNC_REAL *)p->z + row * p->ldz + panel * MNC_PANEL;
+    const vf zero = vf_set1(0);
+    vf acc[MNC_MR][MNC_NP];
+#pragma GCC unroll 16
+    for (int i = 0; i < m; i++)
+#pragma GCC unroll 8
+        for (int j = 0; j < n; j++) acc[i][j] = zero;
+    tile(m, n, p->inputs, x + row * ldx, ldx, 1, w, MNC_PANEL, p->panel_size, acc);
+#pragma GCC unroll 8
+    for (int j = 0; j < n; j++) {
+        const vf bias = p->bias ? vf_load(w + (size_t)j * p->panel_size + p->inputs * MNC_PANEL) : zero;
+#pragma GCC unroll 16
+        for (int i = 0; i < m; i++)
+            vf_store(z + (size_t)i * p->ldz + j * MNC_PANEL, vf_add(vf_add(acc[i][j], bias), zero));
+    }
+}
+
+static void MNC_K(dense_forward)(const mnc_product *p, const mnc_real *x, size_t ldx) {
+    for (size_t panel = p->panel0; panel < p->panel1;) {
+        const int n = at_most(p->panel1 - panel, MNC_NP);
+        for (size_t row = p->row0; row < p->row1;) {
+            const int m = at_most(p->row1 - row, MNC_MR);
+#define CALL(M) n == MNC_NP ? forward_tile(M, MNC_NP, p, x, ldx, row, panel) : forward_tile(M, 1, p, x, ldx, row, panel)
+            WITH_CONSTANT_M(m, CALL)
+#undef CALL
+            row += (size_t)m;
+        }
+        panel += n == MNC_NP ? MNC_NP : 1;
+    }
+}
+
+/* ---------------------------------------------------------------- delta */
+
+/* dx[row0 + s, k ... k + m - 1] for `samples` <= 16 n samples s, whose deltas lie transposed: dt[j][MNC_SAMPLE_BLOCK]. */
+MNC_INLINE void delta_tile(const int m, const int n, const mnc_product *p, const MNC_REAL *dt, size_t outputs,
+                           const MNC_REAL *f, size_t row0, size_t samples, size_t k) {
+    const vf zero = vf_set1(0);
+    MNC_REAL lanes[MNC_MR][MNC_NP * 16];
+    vf acc[MNC_MR][MNC_NP];
+#pragma GCC unroll 16
+    for (int i = 0; i < m; i++)
+#pragma GCC unroll 8
+        for (int j = 0; j < n; j++) acc[i][j] = zero;
+    for (size_t panel = 0, j0 = 0; j0 < outputs; panel++, j0 += MNC_PANEL) {
+        const MNC_REAL *w = (const MNC_REAL *)p->weights + panel * p->panel_size + k * MNC_PANEL;
+        const size_t count = outputs - j0 < MNC_PANEL ? outputs - j0 : MNC_PANEL;
+        tile(m, n, count, w, MNC_PANEL, 1, dt + j0 * MNC_SAMPLE_BLOCK, MNC_SAMPLE_BLOCK, 16, acc);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < m; i++)
+#pragma GCC unroll 8
+        for (int j = 0; j < n; j++) vf_store(lanes[i] + j * 16, acc[i][j]);
+    for (size_t s = 0; s < samples; s++) {
+        MNC_REAL *dx = (MNC_REAL *)p->z + (row0 + s) * p->ldz + k;
+        const MNC_REAL *factor = f ? f + (row0 + s) * p->ldz + k : NULL;
+        for (int i = 0; i < m; i++) dx[i] = factor ? lanes[i][s] * factor[i] : lanes[i][s];
+    }
+}
+
+static void MNC_K(dense_delta)(const mnc_product *p, const mnc_real *delta_, size_t ldd, size_t outputs,
+                               const mnc_real *f, mnc_real *scratch) {
+    const MNC_REAL *delta = delta_;
+    MNC_REAL *dt = scratch;
+    const size_t block = 16 * MNC_NP; /* at most MNC_SAMPLE_BLOCK */
+    for (size_t row = p->row0; row < p->row1; row += block) {
+        const size_t samples = p->row1 - row < block ? p->row1 - row : block;
+        for (size_t s = 0; s < samples; s++)
+            for (size_t j = 0; j < outputs; j++) dt[j * MNC_SAMPLE_BLOCK + s] = delta[(row + s) * ldd + j];
+        for (size_t k = 0; k < p->inputs;) {
+            const int m = at_most(p->inputs - k, MNC_MR);
+#define CALL(M)                                                                            \
+    samples > 16 ? delta_tile(M, MNC_NP, p, dt, outputs, f, row, samples, k)               \
+                 : delta_tile(M, 1, p, dt, outputs, f, row, samples, k)
+            WITH_CONSTANT_M(m, CALL)
+#undef CALL
+            k += (size_t)m;
+        }
+    }
+}
+
+/* ---------------------------------------------------------------- gradient */
+
+MNC_INLINE void gradient_tile(const int m, const int n, MNC_REAL *g, size_t g_panel, const MNC_REAL *x, size_t ldx,
+                              const MNC_REAL *delta, size_t ldd, size_t rows) {
+    vf acc[MNC_MR][MNC_NP];
+#pragma GCC unroll 16
+    for (int i = 0; i < m; i++)
+#pragma GCC unroll 8
+        for (int j = 0; j < n; j++) acc[i][j] = vf_set1(0);
+    tile(m, n, rows, x, 1, ldx, delta, ldd, MNC_PANEL, acc);
+#pragma GCC unroll 8
+    for (int j = 0; j < n; j++)
+#pragma GCC unroll 16
+        for (int i = 0; i < m; i++) vf_store(g + (size_t)j * g_panel + i * MNC_PANEL, acc[i][j]);
+}
+
+static void MNC_K(dense_gradient)(mnc_real *g_, const mnc_real *x_, size_t ldx, size_t k0, size_t k1,
+                                  const mnc_real *delta_, size_t ldd, size_t row0, size_t row1, size_t panel0,
+                                  size_t panel1) {
+    const MNC_REAL *x = (const MNC_REAL *)x_ + row0 * ldx, *delta = (const MNC_REAL *)delta_ + row0 * ldd;
+    const size_t rows = row1 - row0, g_panel = (k1 - k0) * MNC_PANEL;
+    for (size_t panel = panel0; panel < panel1;) {
+        const int n = at_most(panel1 - panel, MNC_NP);
+        const MNC_REAL *d = delta + panel * MNC_PANEL;
+        for (size_t k = k0; k < k1;) {
+            const int m = at_most(k1 - k, MNC_MR);
+            MNC_REAL *g = (MNC_REAL *)g_ + (panel - panel0) * g_panel + (k - k0) * MNC_PANEL;
+#define CALL(M)                                                                  \
+    n == MNC_NP ? gradient_tile(M, MNC_NP, g, g_panel, x + k, ldx, d, ldd, rows) \
+                : gradient_tile(M, 1, g, g_panel, x + k, ldx, d, ldd, rows)
+            WITH_CONSTANT_M(m, CALL)
+#undef CALL
+            k += (size_t)m;
+        }
+        panel += n == MNC_NP ? MNC_NP : 1;
+    }
+}
+#undef WITH_CONSTANT_M
+
+static void MNC_K(bias_gradient)(mnc_real *g, const mnc_real *delta_, size_t ldd, size_t row0, size_t row1,
+                                 size_t panel0, size_t panel1) {
+    const MNC_REAL *delta = delta_;
+    for (size_t panel = panel0; panel < panel1; panel++) {
+        vf acc = vf_set1(0);
+        for (size_t row = row0; row < row1; row++) acc = vf_add(acc, vf_load(delta + row * ldd + panel * MNC_PANEL));
+        vf_store((MNC_REAL *)g + (panel - panel0) * MNC_PANEL, acc);
+    }
+}

@@ -1,0 +1,35 @@
+#include <string.h>
+
+#include "net/net.h"
+
+mnc_status mnc_context_create(mnc_context **out, const char *isa, size_t threads, mnc_error *err) {
+    const mnc_kernels *kernels = mnc_kernels_find(isa, MNC_FLOAT32);
+    if (!kernels)
+        return mnc_fail(err, MNC_UNSUPPORTED, "instruction set \"%.20s\" is unknown or this CPU lacks it; best here: %s",
+                        isa ? isa : "", mnc_isa_name(0));
+    void *block = NULL;
+    mnc_status status = mnc_allocate(&block, sizeof(mnc_context), err);
+    if (status != MNC_OK) return status;
+    mnc_context *context = block;
+    context->isa = kernels->isa;
+    status = mnc_pool_create(&context->pool, threads, err);
+    if (status != MNC_OK) {
+        mnc_release(context);
+        return status;
+    }
+    *out = context;
+    return MNC_OK;
+}
+
+void mnc_context_destroy(mnc_context *context) {
+    if (!context) return;
+    mnc_pool_destroy(context->pool);
+    mnc_release(context);
+}
+
+const char *mnc_context_isa(const mnc_context *context) { return context->isa; }
+size_t mnc_context_threads(const mnc_context *context) { return mnc_pool_threads(context->pool); }
+mnc_status mnc_context_set_threads(mnc_context *context, size_t threads, mnc_error *err) {
+    return mnc_pool_set_threads(context->pool, threads, err);
+}
+void mnc_context_stop_workers(mnc_context *context) { mnc_pool_stop(context->pool); }

@@ -1,0 +1,243 @@
+/* From the inputs to the losses: one loop over the steps. */
+#include <math.h>
+#include <string.h>
+
+#include "net/net.h"
+
+bool mnc_step_by_panels(const mnc_pass *pass, size_t s) {
+    const mnc_layer_kind kind = pass->model->steps[s].layer.kind;
+    return (kind == MNC_NORM && pass->training) || (kind == MNC_DENSE && s == 0);
+}
+
+bool mnc_pass_dropout(const mnc_pass *pass, size_t l, mnc_dropout *out) {
+    const mnc_model *model = pass->model;
+    const double rate = l == 0 ? model->spec.input_dropout : model->steps[l - 1].layer.dropout;
+    if (!pass->training || rate == 0) return false;
+    *out = (mnc_dropout){.seed = model->spec.seed,
+                         .step = pass->step,
+                         .layer = (uint32_t)l,
+                         .threshold = (uint32_t)(rate * 4294967296.0),
+                         .scale = 1 / (1 - rate),
+                         .first_row = pass->first - pass->batch_first};
+    return true;
+}
+
+/* ---------------------------------------------------------------- inputs */
+
+static size_t row_id(const mnc_pass *pass, size_t row) {
+    return pass->ids ? pass->ids[pass->first + row] : pass->first + row;
+}
+
+/* Rows row0 ... row1 - 1 of the chunk as dense reals, with input dropout. */
+static void assemble_dense(const mnc_pass *pass, size_t row0, size_t row1) {
+    const mnc_model *model = pass->model;
+    const size_t ld = mnc_round16(model->spec.inputs);
+    char *x = mnc_scratch(pass, pass->plan->x);
+    for (size_t row = row0; row < row1; row++) mnc_data_row(pass->data, row_id(pass, row), mnc_at(model, x, row * ld), ld);
+    mnc_dropout dropout;
+    if (!mnc_pass_dropout(pass, 0, &dropout)) return;
+    const mnc_map map = {.a = x, .ld = ld, .activation = MNC_LINEAR, .dropout = &dropout, .row0 = row0, .row1 = row1,
+                         .panel0 = 0, .panel1 = ld / MNC_PANEL};
+    model->kernels->activate(&map);
+}
+
+static void assemble_sparse(const mnc_pass *pass, size_t row0, size_t row1) {
+    mnc_dropout dropout;
+    const bool drops = mnc_pass_dropout(pass, 0, &dropout);
+    for (size_t row = row0; row < row1; row++) {
+        const mnc_sparse_row *record = mnc_index_row(pass->data, row_id(pass, row));
+        mnc_sparse_row *out = (mnc_sparse_row *)mnc_scratch(pass, pass->plan->records) + row * pass->plan->record_stride;
+        if (drops)
+            mnc_index_drop(pass->data, record, &dropout, row, out);
+        else
+            memcpy(out, record, (pass->data->blocks + record[pass->data->blocks - 1]) * sizeof *record);
+    }
+    if (pass->thread == 0)
+        pass->model->kernels->scale_table(mnc_scratch(pass, pass->plan->table), pass->data->table,
+                                          drops ? dropout.scale : 1, 256);
+}
+
+void mnc_pass_inputs(mnc_pass *pass) {
+    const mnc_plan *plan = pass->plan;
+    if (plan->assembled) {
+        size_t row0, row1;
+        mnc_team_barrier(pass->team); /* the last chunk's inputs may still be read */
+        mnc_split(pass->rows, 16, pass->team->size, pass->thread, &row0, &row1);
+        (plan->sparse ? assemble_sparse : assemble_dense)(pass, row0, row1);
+        mnc_team_barrier(pass->team);
+    }
+    if (!plan->sparse) return;
+    const mnc_sparse_row **pointers = (const mnc_sparse_row **)mnc_thread_scratch(pass, plan->row_pointers);
+    const mnc_sparse_row *records = (const mnc_sparse_row *)mnc_scratch(pass, plan->records);
+    for (size_t row = 0; row < pass->rows; row++)
+        pointers[row] = plan->assembled ? records + row * plan->record_stride : mnc_index_row(pass->data, row_id(pass, row));
+    pass->row_pointers = pointers;
+    pass->table = plan->assembled ? mnc_scratch(pass, plan->table) : pass->data->table;
+}
+
+/* ---------------------------------------------------------------- steps */
+
+typedef struct {
+    size_t row0, row1, panel0, panel1;
+} range;
+
+static void forward_dense(const mnc_pass *pass, size_t s, const range *r) {
+    const mnc_model *model = pass->model;
+    const mnc_step *step = &model->steps[s];
+    const mnc_product product = {.weights = mnc_at(model, model->values, step->weights),
+                                 .panel_size = step->panel_size,
+                                 .inputs = step->inputs,
+                                 .bias = step->layer.use_bias,
+                                 .z = mnc_activations(pass, s),
+                                 .ldz = step->ld,
+                                 .row0 = r->row0,
+                                 .row1 = r->row1,
+                                 .panel0 = r->panel0,
+                                 .panel1 = r->panel1};
+    if (s == 0 && pass->plan->sparse) {
+        mnc_tally_of(pass)->sparse_forward++;
+        model->kernels->sparse_forward(&product, pass->row_pointers, pass->table);
+    } else {
+        mnc_tally_of(pass)->dense_forward++;
+        model->kernels->dense_forward(
+            &product, s == 0 ? mnc_scratch(pass, pass->plan->x) : mnc_activations(pass, s - 1), step->ld_in);
+    }
+}
+
+static void forward_norm(const mnc_pass *pass, size_t s, const range *r) {
+    const mnc_model *model = pass->model;
+    const mnc_step *step = &model->steps[s];
+    const char *x = s == 0 ? mnc_scratch(pass, pass->plan->x) : mnc_activations(pass, s - 1);
+    const size_t at = r->row0 * step->ld;
+    mnc_norm norm = {.x = mnc_at(model, x, at),
+                     .y = mnc_at(model, mnc_activations(pass, s), at),
+                     .ld = step->ld,
+                     .rows = r->row1 - r->row0,
+                     .cut = model->spec.reduce_rows,
+                     .gamma = step->layer.scale ? mnc_at(model, model->values, step->gamma) : NULL,
+                     .beta = step->layer.center ? mnc_at(model, model->values, step->beta) : NULL,
+                     .epsilon = step->layer.epsilon,
+                     .panel0 = r->panel0,
+                     .panel1 = r->panel1};
+    if (pass->training) {
+        norm.xhat = mnc_scratch(pass, pass->plan->xhat[s]);
+        norm.inv = mnc_norm_vector(pass, s, MNC_NORM_INV);
+        norm.mean = mnc_norm_vector(pass, s, MNC_NORM_MEAN);
+        norm.variance = mnc_norm_vector(pass, s, MNC_NORM_VARIANCE);
+        model->kernels->norm_train(&norm);
+    } else {
+        norm.mean = mnc_at(model, model->values, step->mean);
+        norm.variance = mnc_at(model, model->values, step->variance);
+        model->kernels->norm_infer(&norm);
+    }
+}
+
+static void forward_activation(const mnc_pass *pass, size_t s, const range *r) {
+    const mnc_step *step = &pass->model->steps[s];
+    mnc_dropout dropout;
+    const bool drops = mnc_pass_dropout(pass, s + 1, &dropout);
+    const mnc_map map = {.a = mnc_activations(pass, s),
+                         .f = mnc_scratch(pass, pass->plan->f[s]),
+                         .ld = step->ld,
+                         .activation = step->layer.activation,
+                         .slope = step->layer.slope,
+                         .dropout = drops ? &dropout : NULL,
+                         .row0 = r->row0,
+                         .row1 = r->row1,
+                         .panel0 = r->panel0,
+                         .panel1 = r->panel1};
+    if (step->has_f) pass->model->kernels->activate(&map);
+}
+
+void mnc_pass_forward(const mnc_pass *pass) {
+    const mnc_model *model = pass->model;
+    bool by_panels = false; /* how the step before was cut */
+    for (size_t s = 0; s < model->n_steps; s++) {
+        const mnc_step *step = &model->steps[s];
+        const bool now_by_panels = mnc_step_by_panels(pass, s);
+        /* Also between two steps cut by panels: only the output of step 0 has a second buffer, so that other threads,
+         * which may still be updating weights after the last chunk, need that chunk's a of all later steps. */
+        if (s > 0 && (by_panels || now_by_panels)) mnc_team_barrier(pass->team);
+        range r = {0, pass->rows, 0, step->panels};
+        if (now_by_panels)
+            mnc_split(step->panels, 1, pass->team->size, pass->thread, &r.panel0, &r.panel1);
+        else
+            mnc_split(pass->rows, 16, pass->team->size, pass->thread, &r.row0, &r.row1);
+        by_panels = now_by_panels;
+        if (r.row0 == r.row1 || r.panel0 == r.panel1) continue;
+        switch (step->layer.kind) {
+        case MNC_DENSE: forward_dense(pass, s, &r); break;
+        case MNC_NORM: forward_norm(pass, s, &r); break;
+        case MNC_MAP:
+            model->kernels->multiply(mnc_activations(pass, s),
+                                     s == 0 ? mnc_scratch(pass, pass->plan->x) : mnc_activations(pass, s - 1), NULL,
+                                     step->ld, r.row0, r.row1);
+            break;
+        }
+        forward_activation(pass, s, &r);
+        mnc_tally_of(pass)->chunks[pass->thread]++;
+    }
+    if (by_panels) mnc_team_barrier(pass->team);
+}
+
+/* ---------------------------------------------------------------- head */
+
+/* Penalties of the thread's share of all panels; 0 where a layer has none. */
+static void panel_penalties(const mnc_pass *pass) {
+    const mnc_model *model = pass->model;
+    double *penalties = (double *)mnc_scratch(pass, pass->plan->penalties);
+    size_t begin, end, index = 0;
+    mnc_split(pass->plan->n_panels, 1, pass->team->size, pass->thread, &begin, &end);
+    for (size_t s = 0; s < model->n_steps; s++) {
+        const mnc_step *step = &model->steps[s];
+        const mnc_layer *layer = &step->layer;
+        if (layer->kind != MNC_DENSE) continue;
+        const bool kernel = layer->l1 != 0 || layer->l2 != 0, bias = layer->bias_l1 != 0 || layer->bias_l2 != 0;
+        for (size_t panel = 0; panel < step->panels; panel++, index++) {
+            if (index < begin || index >= end) continue;
+            const char *w = mnc_at(model, model->values, step->weights + panel * step->panel_size);
+            const size_t n = step->inputs * MNC_PANEL;
+            penalties[index] = kernel ? model->kernels->penalty(n, w, layer->l1, layer->l2) : 0;
+            if (bias && layer->use_bias)
+                penalties[index] += model->kernels->penalty(MNC_PANEL, mnc_at(model, w, n), layer->bias_l1, layer->bias_l2);
+        }
+    }
+}
+
+void mnc_pass_head(const mnc_pass *pass, bool delta, mnc_real *outputs) {
+    const mnc_model *model = pass->model;
+    const mnc_data *data = pass->data;
+    const size_t last = model->n_steps - 1;
+    const mnc_step *step = &model->steps[last];
+    mnc_head_args head = {.head = model->spec.head,
+                          .a = mnc_activations(pass, last),
+                          .f = step->has_f ? mnc_scratch(pass, pass->plan->f[last]) : NULL,
+                          .ld = step->ld,
+                          .classes = step->outputs,
+                          .ids = pass->ids,
+                          .first = pass->first,
+                          .labels = data->labels,
+                          .targets = data->targets,
+                          .weights = data->weights,
+                          .smoothing = model->spec.label_smoothing,
+                          .batch = pass->batch,
+                          .outputs = outputs,
+                          .raw_outputs = model->spec.outputs_are_logits,
+                          .delta = delta ? mnc_scratch(pass, pass->plan->delta[last]) : NULL,
+                          .losses = (double *)mnc_scratch(pass, pass->plan->losses),
+                          .correct = (uint8_t *)mnc_scratch(pass, pass->plan->correct),
+                          .scratch = mnc_thread_scratch(pass, pass->plan->head)};
+    mnc_split(pass->rows, 16, pass->team->size, pass->thread, &head.row0, &head.row1);
+    model->kernels->head(&head);
+    panel_penalties(pass);
+}
+
+bool mnc_pass_finite(const mnc_pass *pass, double *loss_sum, double *penalty) {
+    const double *penalties = (const double *)mnc_scratch(pass, pass->plan->penalties);
+    *loss_sum = mnc_sum((const double *)mnc_scratch(pass, pass->plan->losses), pass->rows);
+    *penalty = 0;
+    for (size_t i = 0; i < pass->plan->n_panels; i++) *penalty += penalties[i];
+    bool finite = isfinite(*loss_sum) && isfinite(*penalty);
+    for (size_t t = 0; t < pass->team->size; t++) finite &= !*(mnc_scratch(pass, pass->plan->bad) + t * MNC_ALIGN);
+    return finite;
+}

@@ -1,0 +1,169 @@
+/* The network: a line of steps, its parameters, and the plan that a pass over a batch follows. Private to net/. */
+#ifndef MNC_NET_NET_H
+#define MNC_NET_NET_H
+
+#include "base/arena.h"
+#include "data/inputs.h"
+#include "kernels/kernels.h"
+#include "threads/pool.h"
+
+struct mnc_context {
+    const char *isa;
+    mnc_pool *pool;
+};
+
+/* One step of the line, compiled from an mnc_layer. Offsets count elements in the parameter arena. */
+typedef struct mnc_step {
+    mnc_layer layer;
+    size_t inputs, outputs;     /* features */
+    size_t ld_in, ld, panels;   /* of the outputs: ld = 16 panels */
+    size_t panel_size;          /* dense */
+    size_t weights;             /* dense: panels */
+    size_t gamma, beta, mean, variance; /* norm: [ld] each */
+    bool has_f;                 /* training needs a derivative buffer */
+} mnc_step;
+
+/* What each thread keeps to itself; a cache line apart. */
+typedef struct mnc_tally {
+    mnc_counters counters;
+    char pad[64];
+} mnc_tally;
+
+/* Scratch of one kind of pass. Offsets count bytes in the arena. */
+typedef struct mnc_plan {
+    char *arena;
+    size_t rows;    /* capacity: rows of a batch, or of a chunk of it */
+    size_t threads; /* capacity */
+    bool sparse;    /* step 0 reads the index */
+    bool assembled; /* inputs are put together for each chunk: in x if dense, in records if sparse with dropout */
+    bool with_dx;
+    size_t *a, *f, *delta, *xhat; /* one per step, inside `offsets` */
+    size_t *offsets;
+    size_t first_a[2]; /* a of step 0, by turns: the next chunk begins while others still read this one's */
+    size_t x, dx, records, record_stride;
+    size_t norm;       /* per step: inv, mean, variance, dgamma, dbeta, [max ld] each */
+    size_t norm_stride, norm_vector;
+    size_t table;      /* scaled for input dropout */
+    size_t losses, correct, bad, penalties; /* [rows], [rows], one cache line per thread, [all panels] */
+    size_t n_panels;
+    size_t thread, thread_stride;          /* per thread: */
+    size_t row_pointers, gradient, head, transposed; /* offsets within a thread's part */
+} mnc_plan;
+
+struct mnc_model {
+    mnc_context *context;
+    const mnc_kernels *kernels;
+    mnc_spec spec; /* layers: NULL, they are in steps */
+    size_t n_steps;
+    mnc_step *steps;
+    size_t n_tensors;
+    mnc_tensor *tensors;
+    size_t *tensor_offset; /* elements; of the panel or vector */
+    size_t elements;       /* of an arena of parameters */
+    bool has_norm;
+    char *values, *gradients, *slots[3];
+    mnc_optimizer optimizer;
+    size_t n_slots;
+    bool has_optimizer;
+    mnc_progress progress;
+    mnc_plan train;
+    mnc_tally *tally; /* [MNC_MAX_THREADS] */
+    uint64_t workers;
+};
+
+/* Element i of an array of reals. */
+static inline void *mnc_at(const mnc_model *model, const void *base, size_t i) {
+    return (char *)(uintptr_t)base + i * model->kernels->real_size;
+}
+
+/* ---------------------------------------------------------------- spec.c */
+
+/* Checks a spec in full; the message names layer and field. */
+mnc_status mnc_spec_check(const mnc_spec *spec, mnc_error *err);
+
+/* ---------------------------------------------------------------- plan.c */
+
+/* Makes model->train fit for batches of `batch` rows of data; keeps it if it already is. */
+mnc_status mnc_plan_prepare(mnc_model *model, const mnc_data *data, size_t batch, bool training, bool with_dx,
+                            mnc_error *err);
+void mnc_plan_release(mnc_plan *plan);
+/* Rows of a chunk: the batch, at most reduce_rows; all of it where batch normalisation needs the whole. */
+size_t mnc_plan_chunk(const mnc_model *model, size_t batch, bool training);
+/* How many threads a pass of `rows` rows is worth. */
+size_t mnc_plan_team(const mnc_model *model, const mnc_data *data, size_t rows, bool training);
+
+/* ---------------------------------------------------------------- pass.c, forward.c, backward.c, update.c */
+
+/* One pass over a chunk of a batch, as every thread of the team sees it. Each thread has its own copy, with the same
+ * values but for `thread`. */
+typedef struct mnc_pass {
+    mnc_model *model;
+    mnc_plan *plan;
+    const mnc_data *data;
+    const mnc_team *team;
+    size_t thread;
+    const uint32_t *ids; /* of the whole job, or NULL */
+    size_t first;        /* place in the job of the chunk's first row */
+    size_t batch_first;  /* and of its batch */
+    size_t rows, batch;  /* rows of the chunk; of its batch */
+    bool training;       /* dropout and batch statistics */
+    bool input_gradient;
+    unsigned parity;
+    uint64_t step;
+    const mnc_sparse_row *const *row_pointers; /* sparse: of this chunk */
+    const mnc_real *table;                     /* sparse: of this chunk */
+} mnc_pass;
+
+static inline char *mnc_scratch(const mnc_pass *pass, size_t offset) { return pass->plan->arena + offset; }
+static inline char *mnc_thread_scratch(const mnc_pass *pass, size_t offset) {
+    return pass->plan->arena + pass->plan->thread + pass->thread * pass->plan->thread_stride + offset;
+}
+static inline mnc_counters *mnc_tally_of(const mnc_pass *pass) { return &pass->model->tally[pass->thread].counters; }
+/* Output of step s, or the inputs for s = -1 (dense plans). */
+static inline char *mnc_activations(const mnc_pass *pass, size_t s) {
+    return mnc_scratch(pass, s == 0 ? pass->plan->first_a[pass->parity] : pass->plan->a[s]);
+}
+static inline char *mnc_norm_vector(const mnc_pass *pass, size_t s, size_t which) {
+    return mnc_scratch(pass, pass->plan->norm + s * pass->plan->norm_stride + which * pass->plan->norm_vector);
+}
+enum { MNC_NORM_INV, MNC_NORM_MEAN, MNC_NORM_VARIANCE, MNC_NORM_DGAMMA, MNC_NORM_DBETA, MNC_NORM_VECTORS };
+
+/* True if step s is cut by panels of its outputs, false if by rows. */
+bool mnc_step_by_panels(const mnc_pass *pass, size_t s);
+/* The dropout of layer l (0: inputs, 1 + s: step s) in this pass; false if there is none. */
+bool mnc_pass_dropout(const mnc_pass *pass, size_t l, mnc_dropout *out);
+
+/* Puts the chunk's inputs together; ends with a barrier if the plan says `assembled`. */
+void mnc_pass_inputs(mnc_pass *pass);
+/* All steps. The thread's own rows of the last step are ready on return (after a barrier, if it was cut by panels). */
+void mnc_pass_forward(const mnc_pass *pass);
+/* Losses, right or wrong, and deltas (unless delta is false) of the thread's own rows; penalties of its own panels. */
+void mnc_pass_head(const mnc_pass *pass, bool delta, mnc_real *outputs);
+/* The deltas of all steps. */
+void mnc_pass_backward(const mnc_pass *pass);
+/* After a barrier: the sum of the chunk's losses and the network's penalty; true if they and all deltas are finite. */
+bool mnc_pass_finite(const mnc_pass *pass, double *loss_sum, double *penalty);
+
+/* The moving averages of all batch normalisations take in the batch's statistics; thread 0 does it. */
+void mnc_pass_statistics(const mnc_pass *pass);
+
+/* What becomes of the gradients of a chunk. */
+typedef struct mnc_sink {
+    bool first, last;     /* chunk of the batch */
+    bool store;           /* leave the total in model->gradients instead of updating */
+    const mnc_update *update;
+} mnc_sink;
+
+void mnc_pass_update(const mnc_pass *pass, const mnc_sink *sink);
+
+/* ---------------------------------------------------------------- optimizer.c */
+
+/* The constants of step t, counted from 1. */
+void mnc_update_make(mnc_update *update, const mnc_optimizer *optimizer, double rate, uint64_t t);
+
+/* ---------------------------------------------------------------- data.c */
+
+/* Can this model take this data? rows: place of the largest row used, plus 1. */
+mnc_status mnc_data_check(const mnc_model *model, const mnc_data *data, bool targets, mnc_error *err);
+
+#endif

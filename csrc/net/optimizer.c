@@ -1,0 +1,146 @@
+/* Optimizers and rates: everything about them that does not touch parameters. */
+#include <math.h>
+#include <string.h>
+
+#include "base/math.h"
+#include "net/net.h"
+
+void mnc_optimizer_defaults(mnc_optimizer *optimizer, mnc_optimizer_kind kind) {
+    *optimizer = (mnc_optimizer){
+        .kind = kind,
+        .rho = 0.9,
+        .beta1 = 0.9,
+        .beta2 = 0.999,
+        .epsilon = 1e-7,
+        .weight_decay = kind == MNC_ADAMW ? 0.004 : 0.0,
+    };
+}
+
+size_t mnc_optimizer_slots(const mnc_optimizer *o) {
+    switch (o->kind) {
+    case MNC_SGD: return o->momentum != 0;
+    case MNC_RMSPROP: return 1 + (size_t)(o->momentum != 0) + (size_t)o->centered;
+    case MNC_ADAM:
+    case MNC_ADAMW: return 2;
+    }
+    return 0;
+}
+
+static bool is_share(double x) { return x >= 0.0 && x < 1.0; }
+
+static mnc_status optimizer_check(const mnc_optimizer *o, mnc_error *err) {
+    if ((unsigned)o->kind > MNC_ADAMW) return mnc_fail(err, MNC_INVALID, "unknown optimizer %d", o->kind);
+    if (!(o->momentum >= 0.0 && o->momentum <= 1.0))
+        return mnc_fail(err, MNC_INVALID, "momentum must be in [0, 1], not %g", o->momentum);
+    if (!is_share(o->rho)) return mnc_fail(err, MNC_INVALID, "rho must be in [0, 1), not %g", o->rho);
+    if (!is_share(o->beta1) || !is_share(o->beta2))
+        return mnc_fail(err, MNC_INVALID, "beta_1 and beta_2 must be in [0, 1), not %g and %g", o->beta1, o->beta2);
+    if (!(o->epsilon > 0) || !isfinite(o->epsilon))
+        return mnc_fail(err, MNC_INVALID, "epsilon must be positive, not %g", o->epsilon);
+    if (!(o->weight_decay >= 0) || !isfinite(o->weight_decay))
+        return mnc_fail(err, MNC_INVALID, "weight_decay must be finite and not negative, not %g", o->weight_decay);
+    return MNC_OK;
+}
+
+void mnc_update_make(mnc_update *u, const mnc_optimizer *o, double rate, uint64_t t) {
+    *u = (mnc_update){.rate = rate, .momentum = o->momentum, .momentum_slot = -1, .mean_slot = -1};
+    switch (o->kind) {
+    case MNC_SGD:
+        u->kind = o->momentum == 0 ? MNC_UPDATE_SGD : o->nesterov ? MNC_UPDATE_NESTEROV : MNC_UPDATE_MOMENTUM;
+        break;
+    case MNC_RMSPROP:
+        u->kind = MNC_UPDATE_RMSPROP;
+        u->rho = o->rho;
+        u->one_minus_rho = 1 - o->rho;
+        u->epsilon = o->epsilon;
+        if (o->momentum != 0) u->momentum_slot = 1;
+        if (o->centered) u->mean_slot = o->momentum != 0 ? 2 : 1;
+        break;
+    case MNC_ADAM:
+    case MNC_ADAMW:
+        u->kind = MNC_UPDATE_ADAM;
+        u->one_minus_beta1 = 1 - o->beta1;
+        u->one_minus_beta2 = 1 - o->beta2;
+        u->epsilon = o->epsilon;
+        u->decay = o->kind == MNC_ADAMW ? o->weight_decay * rate : 0;
+        u->rate = rate * sqrt(1 - mnc_power(o->beta2, t)) / (1 - mnc_power(o->beta1, t));
+        break;
+    }
+}
+
+mnc_status mnc_model_set_optimizer(mnc_model *model, const mnc_optimizer *optimizer, mnc_error *err) {
+    char *slots[3] = {NULL, NULL, NULL};
+    mnc_status status = optimizer_check(optimizer, err);
+    const size_t n = status == MNC_OK ? mnc_optimizer_slots(optimizer) : 0;
+    for (size_t i = 0; i < n && status == MNC_OK; i++)
+        status = mnc_allocate_array((void **)&slots[i], model->elements, model->kernels->real_size, err);
+    if (status != MNC_OK) {
+        for (size_t i = 0; i < 3; i++) mnc_release(slots[i]);
+        return status;
+    }
+    for (size_t i = 0; i < 3; i++) {
+        mnc_release(model->slots[i]);
+        model->slots[i] = slots[i];
+    }
+    model->optimizer = *optimizer;
+    model->n_slots = n;
+    model->has_optimizer = true;
+    model->progress.optimizer_step = 0;
+    return MNC_OK;
+}
+
+mnc_status mnc_optimizer_apply(mnc_context *context, mnc_dtype dtype, const mnc_optimizer *optimizer, double rate,
+                               uint64_t t, size_t n, void *w, void *const slots[3], const void *gradient,
+                               mnc_error *err) {
+    const mnc_kernels *k = mnc_kernels_find(context->isa, dtype);
+    const mnc_status status = optimizer_check(optimizer, err);
+    if (status != MNC_OK) return status;
+    if (t < 1 || !isfinite(rate)) return mnc_fail(err, MNC_INVALID, "t must be at least 1 and the rate finite");
+    for (size_t i = 0; i < mnc_optimizer_slots(optimizer); i++)
+        if (!slots[i]) return mnc_fail(err, MNC_INVALID, "slot %zu of the optimizer is missing", i);
+    mnc_update update;
+    mnc_update_make(&update, optimizer, rate, t);
+    const size_t whole = n / 16 * 16, rest = n - whole;
+    k->update(&update, whole, w, slots, gradient);
+    if (rest == 0) return MNC_OK;
+    /* The tail goes through vectors of its own, so that kernels need not know tails. */
+    const size_t bytes = rest * k->real_size, begin = whole * k->real_size;
+    double tail[5][16];
+    void *tail_slots[3] = {NULL, NULL, NULL};
+    memset(tail, 0, sizeof tail);
+    memcpy(tail[0], (char *)w + begin, bytes);
+    memcpy(tail[1], (const char *)gradient + begin, bytes);
+    for (size_t i = 0; i < 3; i++)
+        if (slots[i]) memcpy(tail_slots[i] = tail[2 + i], (char *)slots[i] + begin, bytes);
+    k->update(&update, 16, tail[0], tail_slots, tail[1]);
+    memcpy((char *)w + begin, tail[0], bytes);
+    for (size_t i = 0; i < 3; i++)
+        if (slots[i]) memcpy((char *)slots[i] + begin, tail[2 + i], bytes);
+    return MNC_OK;
+}
+
+/* ---------------------------------------------------------------- rates */
+
+static double rate_at(const mnc_rate *r, uint64_t step) {
+    const double t = (double)step / r->steps;
+    switch (r->kind) {
+    case MNC_RATE_CONSTANT: return r->initial;
+    case MNC_RATE_STEP: return r->initial * mnc_power(r->decay, (uint64_t)t);
+    case MNC_RATE_INVERSE_TIME: return r->initial / (1 + r->decay * (r->staircase ? (double)(uint64_t)t : t));
+    case MNC_RATE_COSINE: {
+        const double cosine = (1 + mnc_cos_pi(t < 1 ? t : 1)) / 2;
+        return r->initial * ((1 - r->alpha) * cosine + r->alpha);
+    }
+    }
+    return r->initial;
+}
+
+mnc_status mnc_rates(const mnc_rate *rate, uint64_t first, size_t n, double *out, mnc_error *err) {
+    if ((unsigned)rate->kind > MNC_RATE_COSINE) return mnc_fail(err, MNC_INVALID, "unknown schedule %d", rate->kind);
+    if (!isfinite(rate->initial) || !isfinite(rate->decay) || !isfinite(rate->alpha))
+        return mnc_fail(err, MNC_INVALID, "a schedule's rate, decay and alpha must be finite");
+    if (rate->kind != MNC_RATE_CONSTANT && !(rate->steps > 0 && isfinite(rate->steps)))
+        return mnc_fail(err, MNC_INVALID, "a schedule's steps must be positive, not %g", rate->steps);
+    for (size_t i = 0; i < n; i++) out[i] = rate_at(rate, first + i);
+    return MNC_OK;
+}

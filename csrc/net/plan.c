@@ -1,0 +1,131 @@
+/* Scratch memory of training passes, laid out once for the largest batch seen.
+ *
+ *   for each step     a (for step 0 twice), f, delta, xhat of batch normalisation      [rows, ld]
+ *   inputs            x [rows, ld_in], or records of the index without dropped inputs
+ *   for each row      loss, right or wrong;  for each panel its penalty
+ *   for each thread   row pointers, a gradient block, the head's lanes, transposed deltas */
+#include "net/net.h"
+
+size_t mnc_plan_chunk(const mnc_model *model, size_t batch, bool training) {
+    if (training && model->has_norm) return batch;
+    return batch < model->spec.reduce_rows ? batch : model->spec.reduce_rows;
+}
+
+static size_t reserve_matrix(mnc_layout *layout, size_t rows, size_t ld, size_t real_size) {
+    size_t count = 0;
+    if (!mnc_size_mul(rows, ld, &count)) layout->overflow = true;
+    return mnc_reserve(layout, count, real_size);
+}
+
+static size_t widest(const mnc_model *model) {
+    size_t ld = mnc_round16(model->spec.inputs);
+    for (size_t s = 0; s < model->n_steps; s++) ld = model->steps[s].ld > ld ? model->steps[s].ld : ld;
+    return ld;
+}
+
+static void lay_out_steps(const mnc_model *model, mnc_plan *plan, mnc_layout *layout) {
+    const size_t size = model->kernels->real_size;
+    for (size_t s = 0; s < model->n_steps; s++) {
+        const mnc_step *step = &model->steps[s];
+        plan->a[s] = reserve_matrix(layout, plan->rows, step->ld, size);
+        if (s == 0) {
+            plan->first_a[0] = plan->a[0];
+            plan->first_a[1] = reserve_matrix(layout, plan->rows, step->ld, size);
+        }
+        plan->f[s] = reserve_matrix(layout, step->has_f ? plan->rows : 0, step->ld, size);
+        plan->delta[s] = reserve_matrix(layout, plan->rows, step->ld, size);
+        plan->xhat[s] = reserve_matrix(layout, step->layer.kind == MNC_NORM ? plan->rows : 0, step->ld, size);
+        plan->n_panels += step->layer.kind == MNC_DENSE ? step->panels : 0;
+    }
+    plan->norm_vector = widest(model) * size;
+    plan->norm_stride = MNC_NORM_VECTORS * plan->norm_vector;
+    plan->norm = mnc_reserve(layout, model->has_norm ? model->n_steps : 0, plan->norm_stride);
+}
+
+static void lay_out_inputs(const mnc_model *model, mnc_plan *plan, mnc_layout *layout, const mnc_data *data) {
+    const size_t size = model->kernels->real_size, ld = mnc_round16(model->spec.inputs);
+    plan->x = reserve_matrix(layout, plan->sparse ? 0 : plan->rows, ld, size);
+    plan->dx = reserve_matrix(layout, plan->with_dx ? plan->rows : 0, ld, size);
+    plan->record_stride = data->blocks + data->features;
+    plan->records =
+        reserve_matrix(layout, plan->sparse && plan->assembled ? plan->rows : 0, plan->record_stride, sizeof(mnc_sparse_row));
+    plan->table = mnc_reserve(layout, 256, size);
+    plan->losses = mnc_reserve(layout, plan->rows, sizeof(double));
+    plan->correct = mnc_reserve(layout, plan->rows, 1);
+    plan->penalties = mnc_reserve(layout, plan->n_panels, sizeof(double));
+    plan->bad = mnc_reserve(layout, plan->threads, MNC_ALIGN);
+}
+
+static void lay_out_threads(const mnc_model *model, mnc_plan *plan, mnc_layout *layout) {
+    const size_t size = model->kernels->real_size, ld = widest(model);
+    mnc_layout own = {0, false};
+    plan->row_pointers = mnc_reserve(&own, plan->sparse ? plan->rows : 0, sizeof(mnc_sparse_row *));
+    plan->gradient = mnc_reserve(&own, (size_t)MNC_SPARSE_PANELS * MNC_FEATURE_BLOCK * MNC_PANEL, size);
+    plan->head = reserve_matrix(&own, 3 * (size_t)MNC_PANEL, ld, size);
+    plan->transposed = reserve_matrix(&own, MNC_SAMPLE_BLOCK, ld, size);
+    plan->thread_stride = own.bytes;
+    plan->thread = mnc_reserve(layout, plan->threads, own.bytes);
+    layout->overflow |= own.overflow;
+}
+
+/* True if `have` serves every pass that `need` would. */
+static bool serves(const mnc_plan *have, const mnc_plan *need, size_t record_stride) {
+    return have->arena && have->rows >= need->rows && have->threads >= need->threads && have->sparse == need->sparse &&
+           have->assembled == need->assembled && (have->with_dx || !need->with_dx) &&
+           (!need->sparse || have->record_stride == record_stride);
+}
+
+mnc_status mnc_plan_prepare(mnc_model *model, const mnc_data *data, size_t batch, bool training, bool with_dx,
+                            mnc_error *err) {
+    const mnc_step *first = &model->steps[0];
+    mnc_plan plan = {.rows = mnc_plan_chunk(model, batch, training),
+                     .threads = mnc_pool_threads(model->context->pool),
+                     .sparse = data->offsets && first->layer.kind == MNC_DENSE,
+                     .with_dx = with_dx};
+    plan.assembled = !plan.sparse || model->spec.input_dropout > 0;
+    if (serves(&model->train, &plan, data->blocks + data->features)) return MNC_OK;
+    void *offsets = NULL, *arena = NULL;
+    mnc_status status = mnc_allocate_array(&offsets, 4 * model->n_steps, sizeof(size_t), err);
+    if (status != MNC_OK) return status;
+    plan.offsets = offsets;
+    plan.a = plan.offsets;
+    plan.f = plan.a + model->n_steps;
+    plan.delta = plan.f + model->n_steps;
+    plan.xhat = plan.delta + model->n_steps;
+    mnc_layout layout = {0, false};
+    lay_out_steps(model, &plan, &layout);
+    lay_out_inputs(model, &plan, &layout, data);
+    lay_out_threads(model, &plan, &layout);
+    status = mnc_allocate_layout(&arena, &layout, err);
+    plan.arena = arena;
+    if (status != MNC_OK) {
+        mnc_plan_release(&plan);
+        return status;
+    }
+    mnc_plan_release(&model->train);
+    model->train = plan;
+    return MNC_OK;
+}
+
+void mnc_plan_release(mnc_plan *plan) {
+    mnc_release(plan->arena);
+    mnc_release(plan->offsets);
+    *plan = (mnc_plan){0};
+}
+
+/* In vector operations, each about a cycle. A thread should have work for several times the two barriers of a step. */
+size_t mnc_plan_team(const mnc_model *model, const mnc_data *data, size_t rows, bool training) {
+    const double enough = 6000;
+    double work = 0, parameters = 0;
+    for (size_t s = 0; s < model->n_steps; s++) {
+        const mnc_step *step = &model->steps[s];
+        const double products = step->layer.kind == MNC_DENSE ? (double)step->inputs * (double)step->panels : 0;
+        const double share = s == 0 && data->offsets ? (double)data->nonzeros / ((double)data->n * (double)data->features) : 1;
+        work += (double)rows * (products * share + 4 * (double)step->panels);
+        parameters += products;
+    }
+    if (training) work = 3 * work + 10 * parameters;
+    const size_t threads = mnc_pool_threads(model->context->pool);
+    const double worth = work / enough;
+    return worth < 1 ? 1 : worth < (double)threads ? (size_t)worth : threads;
+}

@@ -1,0 +1,224 @@
+/* The training loop and its single steps: every thread of the team runs the same code on its own part of a pass. */
+#define _POSIX_C_SOURCE 200809L
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#include "net/net.h"
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static size_t count_correct(const mnc_pass *pass) {
+    const char *correct = mnc_scratch(pass, pass->plan->correct);
+    size_t count = 0;
+    for (size_t row = 0; row < pass->rows; row++) count += (size_t)correct[row];
+    return count;
+}
+
+static void note_workers(mnc_model *model, size_t workers) {
+    if (model->workers < workers) model->workers = workers;
+}
+
+/* ---------------------------------------------------------------- fit */
+
+typedef struct {
+    mnc_model *model;
+    mnc_job *job;
+    double deadline; /* 0: none */
+    bool stop[2];    /* by turns, since a slow thread may still read the last batch's */
+    bool not_finite;
+    size_t batches; /* done in this run */
+} fit_run;
+
+/* One batch, chunk by chunk. False if it is not finite; then nothing was changed. */
+static bool fit_batch(fit_run *run, mnc_pass *pass, const mnc_update *update, size_t batch) {
+    mnc_job *job = run->job;
+    const size_t chunk = mnc_plan_chunk(run->model, pass->batch, true);
+    double loss_sum = 0, penalty = 0;
+    size_t correct = 0;
+    for (size_t done = 0; done < pass->batch; done += chunk) {
+        const size_t left = pass->batch - done;
+        pass->first = pass->batch_first + done;
+        pass->rows = left < chunk ? left : chunk;
+        pass->parity ^= 1;
+        mnc_pass_inputs(pass);
+        mnc_pass_forward(pass);
+        mnc_pass_head(pass, true, NULL);
+        mnc_pass_backward(pass);
+        if (pass->thread == 0) run->stop[batch % 2] = run->deadline != 0 && now() > run->deadline;
+        mnc_team_barrier(pass->team);
+        double chunk_loss;
+        if (!mnc_pass_finite(pass, &chunk_loss, &penalty)) return false;
+        loss_sum += chunk_loss;
+        if (pass->thread == 0) correct += count_correct(pass);
+        const mnc_sink sink = {.first = done == 0, .last = left <= chunk, .update = update};
+        mnc_pass_update(pass, &sink);
+    }
+    if (pass->thread == 0) {
+        job->loss_sum += loss_sum + penalty * (double)pass->batch;
+        job->correct += correct;
+        job->rows_done += pass->batch;
+        run->batches++;
+    }
+    return true;
+}
+
+static void fit_task(void *argument, const mnc_team *team, size_t thread) {
+    fit_run *run = argument;
+    mnc_model *model = run->model;
+    const mnc_job *job = run->job;
+    const size_t begin = job->batches_done;
+    const mnc_progress progress = model->progress;
+    mnc_pass pass = {.model = model, .plan = &model->train, .data = job->data, .team = team, .thread = thread,
+                     .ids = job->order, .training = true};
+    for (size_t batch = begin; batch * job->batch_size < job->n; batch++) {
+        const size_t left = job->n - batch * job->batch_size, ahead = batch - begin;
+        mnc_update update;
+        mnc_update_make(&update, &model->optimizer, job->rates ? job->rates[batch] : job->rate,
+                        progress.optimizer_step + ahead + 1);
+        pass.step = progress.step + ahead;
+        pass.batch_first = batch * job->batch_size;
+        pass.batch = left < job->batch_size ? left : job->batch_size;
+        if (!fit_batch(run, &pass, &update, batch)) {
+            if (thread == 0) run->not_finite = true;
+            return;
+        }
+        if (run->stop[batch % 2]) return;
+    }
+}
+
+static mnc_status check_order(const mnc_data *data, const uint32_t *order, size_t n, mnc_error *err) {
+    if (n < 1 || (!order && n > data->n))
+        return mnc_fail(err, MNC_INVALID, "%zu rows were asked for, the data has %zu", n, data->n);
+    for (size_t i = 0; order && i < n; i++)
+        if (order[i] >= data->n)
+            return mnc_fail(err, MNC_INVALID, "order[%zu] is %u, the data has rows 0 ... %zu", i, order[i], data->n - 1);
+    return MNC_OK;
+}
+
+static mnc_status check_job(const mnc_model *model, const mnc_job *job, mnc_error *err) {
+    const mnc_status status = mnc_data_check(model, job->data, true, err);
+    if (status != MNC_OK) return status;
+    if (!model->has_optimizer) return mnc_fail(err, MNC_INVALID, "set an optimizer before training");
+    if (job->batch_size < 1) return mnc_fail(err, MNC_INVALID, "batch_size must be at least 1, not %zu", job->batch_size);
+    const size_t batches = (job->n + job->batch_size - 1) / job->batch_size;
+    for (size_t i = 0; job->rates && i < batches; i++)
+        if (!isfinite(job->rates[i])) return mnc_fail(err, MNC_INVALID, "the rate of batch %zu is %g", i, job->rates[i]);
+    if (!job->rates && !isfinite(job->rate)) return mnc_fail(err, MNC_INVALID, "the rate is %g", job->rate);
+    return check_order(job->data, job->order, job->n, err);
+}
+
+/* An arena for gradients, where a batch needs more than one chunk or somebody wants to see them. */
+static mnc_status need_gradients(mnc_model *model, mnc_error *err) {
+    void *gradients = NULL;
+    if (model->gradients) return MNC_OK;
+    const mnc_status status = mnc_allocate_array(&gradients, model->elements, model->kernels->real_size, err);
+    model->gradients = gradients;
+    return status;
+}
+
+mnc_status mnc_fit(mnc_model *model, mnc_job *job, mnc_error *err) {
+    mnc_status status = check_job(model, job, err);
+    if (status != MNC_OK) return status;
+    const size_t batch = job->batch_size < job->n ? job->batch_size : job->n;
+    status = mnc_plan_prepare(model, job->data, batch, true, false, err);
+    if (status == MNC_OK && batch > model->spec.reduce_rows) status = need_gradients(model, err);
+    if (status != MNC_OK) return status;
+    fit_run run = {.model = model, .job = job, .deadline = job->seconds > 0 ? now() + job->seconds : 0};
+    const size_t team = mnc_plan_team(model, job->data, batch, true);
+    note_workers(model, mnc_pool_run(model->context->pool, team, fit_task, &run));
+    job->batches_done += run.batches;
+    model->progress.step += run.batches;
+    model->progress.optimizer_step += run.batches;
+    if (run.not_finite)
+        return mnc_fail(err, MNC_NOT_FINITE, "the loss or a delta became infinite or NaN in batch %zu", job->batches_done);
+    return MNC_OK;
+}
+
+/* ---------------------------------------------------------------- one pass, for gradients and outputs */
+
+typedef struct {
+    mnc_model *model;
+    const mnc_data *data;
+    const uint32_t *order;
+    size_t n;
+    bool training, gradients, statistics;
+    char *dx, *outputs;
+    double loss;
+} single_run;
+
+static void copy_rows(const mnc_pass *pass, char *to, const char *from, size_t width, size_t ld) {
+    const size_t size = pass->model->kernels->real_size;
+    for (size_t row = 0; row < pass->rows; row++)
+        memcpy(to + (pass->first + row) * width * size, from + row * ld * size, width * size);
+}
+
+static void single_task(void *argument, const mnc_team *team, size_t thread) {
+    single_run *run = argument;
+    mnc_model *model = run->model;
+    mnc_pass pass = {.model = model, .plan = &model->train, .data = run->data, .team = team, .thread = thread,
+                     .ids = run->order, .batch = run->n, .training = run->training, .input_gradient = run->dx != NULL,
+                     .step = model->progress.step};
+    const size_t chunk = mnc_plan_chunk(model, run->n, run->training);
+    const mnc_step *last = &model->steps[model->n_steps - 1];
+    double loss_sum = 0, penalty = 0;
+    for (size_t done = 0; done < run->n; done += chunk) {
+        const size_t left = run->n - done;
+        pass.first = done;
+        pass.rows = left < chunk ? left : chunk;
+        pass.parity ^= 1;
+        mnc_pass_inputs(&pass);
+        mnc_pass_forward(&pass);
+        char *outputs = run->outputs ? run->outputs + done * last->outputs * model->kernels->real_size : NULL;
+        mnc_pass_head(&pass, run->gradients, outputs);
+        if (run->gradients) mnc_pass_backward(&pass);
+        mnc_team_barrier(team);
+        if (run->gradients) {
+            double chunk_loss;
+            mnc_pass_finite(&pass, &chunk_loss, &penalty);
+            loss_sum += chunk_loss;
+            const mnc_sink sink = {.first = done == 0, .last = left <= chunk, .store = true};
+            mnc_pass_update(&pass, &sink);
+            if (run->dx && thread == 0)
+                copy_rows(&pass, run->dx, mnc_scratch(&pass, pass.plan->dx), model->spec.inputs,
+                          mnc_round16(model->spec.inputs));
+        }
+        if (run->statistics) mnc_pass_statistics(&pass);
+        mnc_team_barrier(team);
+    }
+    if (thread == 0) run->loss = loss_sum / (double)run->n + penalty;
+}
+
+static mnc_status run_single(single_run *run, mnc_error *err) {
+    mnc_model *model = run->model;
+    mnc_status status = mnc_data_check(model, run->data, run->gradients, err);
+    if (status == MNC_OK) status = check_order(run->data, run->order, run->n, err);
+    if (status == MNC_OK) status = mnc_plan_prepare(model, run->data, run->n, run->training, run->dx != NULL, err);
+    if (status == MNC_OK && run->gradients) status = need_gradients(model, err);
+    if (status != MNC_OK) return status;
+    const size_t team = mnc_plan_team(model, run->data, run->n, true);
+    note_workers(model, mnc_pool_run(model->context->pool, team, single_task, run));
+    return MNC_OK;
+}
+
+mnc_status mnc_gradients(mnc_model *model, const mnc_data *data, const uint32_t *order, size_t n, bool training,
+                         double *loss, void *dx, mnc_error *err) {
+    if (!training && model->has_norm)
+        return mnc_fail(err, MNC_UNSUPPORTED, "batch normalisation has gradients in training mode only");
+    single_run run = {.model = model, .data = data, .order = order, .n = n, .training = training, .gradients = true,
+                      .dx = dx};
+    const mnc_status status = run_single(&run, err);
+    if (status == MNC_OK && loss) *loss = run.loss;
+    return status;
+}
+
+mnc_status mnc_forward_training(mnc_model *model, const mnc_data *data, const uint32_t *order, size_t n,
+                                bool update_statistics, void *outputs, mnc_error *err) {
+    single_run run = {.model = model, .data = data, .order = order, .n = n, .training = true,
+                      .statistics = update_statistics, .outputs = outputs};
+    return run_single(&run, err);
+}

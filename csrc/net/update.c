@@ -1,0 +1,124 @@
+/* Weight gradients, block by block, each consumed by the optimizer while it is in the first-level cache. */
+#include <string.h>
+
+#include "net/net.h"
+
+/* One block of n gradient elements g for the parameters at `offset`: adds what earlier chunks left, and either leaves it
+ * for later chunks, or finishes it and stores it or lets the optimizer have it. */
+static void consume(const mnc_pass *pass, const mnc_sink *sink, size_t offset, size_t n, char *g, bool first, bool last,
+                    double l1, double l2) {
+    mnc_model *model = pass->model;
+    const mnc_kernels *k = model->kernels;
+    char *total = model->gradients ? mnc_at(model, model->gradients, offset) : NULL;
+    if (!first) k->accumulate(n, g, total);
+    if (last && (l1 != 0 || l2 != 0)) k->regularise(n, g, mnc_at(model, model->values, offset), l1, l2);
+    if (last && !sink->store) {
+        mnc_real *slots[3] = {NULL, NULL, NULL};
+        for (size_t i = 0; i < model->n_slots; i++) slots[i] = mnc_at(model, model->slots[i], offset);
+        k->update(sink->update, n, mnc_at(model, model->values, offset), slots, g);
+        mnc_tally_of(pass)->updates++;
+    } else {
+        if (first) k->accumulate(n, g, NULL); /* -0 becomes +0 */
+        memcpy(total, g, n * k->real_size);
+        mnc_tally_of(pass)->stores++;
+    }
+}
+
+/* A block of features k0 ... k1 - 1 of a dense step, for panels panel0 ... panel1 - 1, over all rows of the chunk, cut
+ * every reduce_rows. With k0 = 0 also the bias. */
+static void dense_block(const mnc_pass *pass, const mnc_sink *sink, size_t s, size_t k0, size_t k1, size_t panel0,
+                        size_t panel1) {
+    const mnc_model *model = pass->model;
+    const mnc_kernels *k = model->kernels;
+    const mnc_step *step = &model->steps[s];
+    const mnc_layer *layer = &step->layer;
+    const char *delta = mnc_scratch(pass, pass->plan->delta[s]);
+    char *g = mnc_thread_scratch(pass, pass->plan->gradient);
+    const bool sparse = s == 0 && pass->plan->sparse;
+    for (size_t row0 = 0; row0 < pass->rows; row0 += model->spec.reduce_rows) {
+        const size_t left = pass->rows - row0, rows = left < model->spec.reduce_rows ? left : model->spec.reduce_rows;
+        const bool first = sink->first && row0 == 0, last = sink->last && rows == left;
+        if (sparse) {
+            mnc_tally_of(pass)->sparse_gradient++;
+            k->sparse_gradient(g, pass->row_pointers, pass->table, pass->data->blocks, k0 / MNC_FEATURE_BLOCK, k1 - k0,
+                               delta, step->ld, row0, row0 + rows, panel0, panel1);
+        } else {
+            const char *x = s == 0 ? mnc_scratch(pass, pass->plan->x) : mnc_activations(pass, s - 1);
+            mnc_tally_of(pass)->dense_gradient++;
+            k->dense_gradient(g, x, step->ld_in, k0, k1, delta, step->ld, row0, row0 + rows, panel0, panel1);
+        }
+        const size_t n = (k1 - k0) * MNC_PANEL;
+        for (size_t panel = panel0; panel < panel1; panel++)
+            consume(pass, sink, step->weights + panel * step->panel_size + k0 * MNC_PANEL, n,
+                    mnc_at(model, g, (panel - panel0) * n), first, last, layer->l1, layer->l2);
+        if (k0 != 0 || !layer->use_bias) continue;
+        k->bias_gradient(g, delta, step->ld, row0, row0 + rows, panel0, panel1);
+        for (size_t panel = panel0; panel < panel1; panel++)
+            consume(pass, sink, step->weights + panel * step->panel_size + step->inputs * MNC_PANEL, MNC_PANEL,
+                    mnc_at(model, g, (panel - panel0) * MNC_PANEL), first, last, layer->bias_l1, layer->bias_l2);
+    }
+}
+
+/* The first step: whole panels for each thread, those whose outputs it computes, so that its next forward pass finds its
+ * weights in its own cache and waits for nobody. */
+static void update_own_panels(const mnc_pass *pass, const mnc_sink *sink) {
+    const mnc_step *step = &pass->model->steps[0];
+    size_t panel0, panel1;
+    mnc_split(step->panels, 1, pass->team->size, pass->thread, &panel0, &panel1);
+    for (size_t panel = panel0; panel < panel1; panel += MNC_SPARSE_PANELS) {
+        const size_t end = panel1 - panel < MNC_SPARSE_PANELS ? panel1 : panel + MNC_SPARSE_PANELS;
+        for (size_t k0 = 0; k0 < step->inputs; k0 += MNC_FEATURE_BLOCK) {
+            const size_t left = step->inputs - k0, width = left < MNC_FEATURE_BLOCK ? left : MNC_FEATURE_BLOCK;
+            dense_block(pass, sink, 0, k0, k0 + width, panel, end);
+        }
+    }
+}
+
+/* Other steps: pairs of panels times equal blocks of features, shared out evenly. */
+static void update_shared(const mnc_pass *pass, const mnc_sink *sink, size_t s) {
+    const mnc_step *step = &pass->model->steps[s];
+    const size_t pairs = (step->panels + 1) / 2, blocks = (step->inputs + MNC_FEATURE_BLOCK - 1) / MNC_FEATURE_BLOCK;
+    size_t begin, end;
+    mnc_split(pairs * blocks, 1, pass->team->size, pass->thread, &begin, &end);
+    for (size_t unit = begin; unit < end; unit++) {
+        const size_t panel = 2 * (unit / blocks);
+        size_t k0, k1;
+        mnc_split(step->inputs, 1, blocks, unit % blocks, &k0, &k1);
+        dense_block(pass, sink, s, k0, k1, panel, panel + 2 <= step->panels ? panel + 2 : step->panels);
+    }
+}
+
+static void update_norm(const mnc_pass *pass, const mnc_sink *sink, size_t s) {
+    const mnc_step *step = &pass->model->steps[s];
+    if (s % pass->team->size != pass->thread) return;
+    if (step->layer.scale)
+        consume(pass, sink, step->gamma, step->ld, mnc_norm_vector(pass, s, MNC_NORM_DGAMMA), true, true, 0, 0);
+    if (step->layer.center)
+        consume(pass, sink, step->beta, step->ld, mnc_norm_vector(pass, s, MNC_NORM_DBETA), true, true, 0, 0);
+}
+
+void mnc_pass_statistics(const mnc_pass *pass) {
+    mnc_model *model = pass->model;
+    if (pass->thread != 0) return;
+    for (size_t s = 0; s < model->n_steps; s++) {
+        const mnc_step *step = &model->steps[s];
+        if (step->layer.kind != MNC_NORM) continue;
+        model->kernels->moving_average(step->ld, mnc_at(model, model->values, step->mean),
+                                       mnc_norm_vector(pass, s, MNC_NORM_MEAN), step->layer.momentum);
+        model->kernels->moving_average(step->ld, mnc_at(model, model->values, step->variance),
+                                       mnc_norm_vector(pass, s, MNC_NORM_VARIANCE), step->layer.momentum);
+    }
+}
+
+void mnc_pass_update(const mnc_pass *pass, const mnc_sink *sink) {
+    const mnc_model *model = pass->model;
+    for (size_t s = 0; s < model->n_steps; s++) {
+        if (model->steps[s].layer.kind == MNC_NORM)
+            update_norm(pass, sink, s);
+        else if (model->steps[s].layer.kind == MNC_DENSE && s == 0)
+            update_own_panels(pass, sink);
+        else if (model->steps[s].layer.kind == MNC_DENSE)
+            update_shared(pass, sink, s);
+    }
+    if (!sink->store) mnc_pass_statistics(pass);
+}

@@ -1,0 +1,42 @@
+/* py_network.h - the object behind Network, shared by the files with its methods. */
+#ifndef MNC_PYTHON_NETWORK_H
+#define MNC_PYTHON_NETWORK_H
+
+#include "binding.h"
+
+#include <stdatomic.h>
+
+typedef struct network_object {
+    PyObject_HEAD PyObject *context;
+    mnc_model *model;
+    mnc_dtype dtype;
+    size_t inputs, outputs;
+    size_t parameters;   /* for guessing how long a row takes */
+    atomic_ulong holder; /* the thread that uses the model, 0: nobody */
+} network_object;
+
+/* A model may be used by one thread at a time, and the GIL does not see to that: it is released while the core works.
+ * Whoever finds the network in use gets a RuntimeError instead of waiting, because waiting for a training of hours is
+ * never what was meant, and because the callback of fit() would wait for itself. */
+int mncpy_network_acquire(network_object *self);
+void mncpy_network_release(network_object *self);
+
+/* The methods that read and change the state (py_access.c). */
+PyObject *mncpy_network_tensors(PyObject *self, PyObject *nothing);
+PyObject *mncpy_network_get(PyObject *self, PyObject *args);
+PyObject *mncpy_network_set(PyObject *self, PyObject *args);
+PyObject *mncpy_network_set_optimizer(PyObject *self, PyObject *args, PyObject *keywords);
+PyObject *mncpy_network_progress(PyObject *self, PyObject *nothing);
+PyObject *mncpy_network_set_progress(PyObject *self, PyObject *args);
+PyObject *mncpy_network_penalty(PyObject *self, PyObject *nothing);
+PyObject *mncpy_network_hash(PyObject *self, PyObject *nothing);
+PyObject *mncpy_network_counters(PyObject *self, PyObject *nothing);
+
+/* The methods that compute (py_training.c). */
+PyObject *mncpy_network_fit(PyObject *self, PyObject *args);
+PyObject *mncpy_network_gradients(PyObject *self, PyObject *args);
+PyObject *mncpy_network_forward_training(PyObject *self, PyObject *args);
+PyObject *mncpy_network_evaluate(PyObject *self, PyObject *data);
+PyObject *mncpy_network_predict(PyObject *self, PyObject *data);
+
+#endif

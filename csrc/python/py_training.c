@@ -1,0 +1,298 @@
+/* py_training.c - the methods of Network that compute: training, gradients, evaluation.
+ *
+ * The core works in slices of about 50 ms with the GIL released; between them other Python threads run, signals are
+ * looked at (Ctrl-C) and progress is reported. Between slices the model is whole: stopping there costs nothing. */
+#include "py_arrays.h"
+#include "py_network.h"
+
+#include <math.h>
+#include <string.h>
+
+#define SLICE_SECONDS 0.05
+/* Multiplications and additions in a slice of evaluation: about as long, on one slow core. */
+#define SLICE_WORK 500000000u
+#define SLICE_MIN_ROWS 256u
+#define SLICE_MAX_ROWS 8192u
+
+/* ---------------------------------------------------------------- arguments */
+
+/* Whether this network can run on this data. */
+static int check_data(const network_object *self, const data_object *data, bool needs_targets) {
+    if (data->dtype != self->dtype) {
+        PyErr_SetString(PyExc_ValueError, "the data and the network must have the same dtype");
+        return -1;
+    }
+    if (data->features != self->inputs) {
+        PyErr_Format(PyExc_ValueError, "the network has %zu inputs, but the data has %zu features", self->inputs,
+                     data->features);
+        return -1;
+    }
+    if (!needs_targets) return 0;
+    if (data->columns == 0) {
+        PyErr_SetString(PyExc_ValueError, "the data has neither labels nor targets");
+        return -1;
+    }
+    if (data->columns != self->outputs) {
+        PyErr_Format(PyExc_ValueError, "the network has %zu outputs, but the data has %zu classes or target columns",
+                     self->outputs, data->columns);
+        return -1;
+    }
+    return 0;
+}
+
+static const data_object *data_argument(network_object *self, PyObject *object, bool needs_targets) {
+    PyTypeObject *const type = mncpy_state_of((PyObject *)self)->data_type;
+    if (!Py_IS_TYPE(object, type)) {
+        PyErr_Format(PyExc_TypeError, "data must be a %s, not %.200s", type->tp_name, Py_TYPE(object)->tp_name);
+        return NULL;
+    }
+    const data_object *const data = (const data_object *)object;
+    return check_data(self, data, needs_targets) < 0 ? NULL : data;
+}
+
+/* The rows of a Data in some order. The order is a copy, checked: another thread could change the array while the core
+ * is at work. */
+typedef struct selection {
+    const data_object *data;
+    uint32_t *order;
+    size_t n;
+} selection;
+
+static int check_order(const selection *rows) {
+    for (size_t i = 0; i < rows->n; i++)
+        if (rows->order[i] >= rows->data->rows) {
+            PyErr_Format(PyExc_ValueError, "order[%zu] is %lu, but the data has %zu rows", i,
+                         (unsigned long)rows->order[i], rows->data->rows);
+            return -1;
+        }
+    return 0;
+}
+
+/* To be freed with PyMem_Free(rows->order). */
+static int select_rows(network_object *self, PyObject *data, PyObject *order, bool needs_targets, selection *rows) {
+    mncpy_array view;
+    rows->data = data_argument(self, data, needs_targets);
+    if (!rows->data || mncpy_array_view(order, "order", MNCPY_UINT32, 1, &view) < 0) return -1;
+    if (view.cols == 0) {
+        PyErr_SetString(PyExc_ValueError, "order is empty");
+        return -1;
+    }
+    rows->n = view.cols;
+    rows->order = PyMem_New(uint32_t, view.cols);
+    if (!rows->order) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    memcpy(rows->order, view.data, view.cols * sizeof *rows->order);
+    if (check_order(rows) == 0) return 0;
+    PyMem_Free(rows->order);
+    return -1;
+}
+
+/* A checked copy, to be freed with PyMem_Free. */
+static double *copy_rates(PyObject *object, size_t batches) {
+    mncpy_array view;
+    if (mncpy_array_view(object, "rates", MNCPY_FLOAT64, 1, &view) < 0) return NULL;
+    if (view.cols != batches) {
+        PyErr_Format(PyExc_ValueError, "rates must have one element for each of the %zu batches, not %zu", batches,
+                     view.cols);
+        return NULL;
+    }
+    double *const rates = PyMem_New(double, batches);
+    if (!rates) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    memcpy(rates, view.data, batches * sizeof *rates);
+    for (size_t i = 0; i < batches; i++)
+        if (!isfinite(rates[i]) || rates[i] < 0) {
+            PyErr_Format(PyExc_ValueError, "rates[%zu] must be finite and not negative", i);
+            PyMem_Free(rates);
+            return NULL;
+        }
+    return rates;
+}
+
+/* ---------------------------------------------------------------- training */
+
+static int report_progress(PyObject *report, const mnc_job *job) {
+    if (report == Py_None) return 0;
+    typedef unsigned long long ull;
+    PyObject *const result = PyObject_CallFunction(report, "KdKK", (ull)job->batches_done, job->loss_sum,
+                                                   (ull)job->correct, (ull)job->rows_done);
+    Py_XDECREF(result);
+    return result ? 0 : -1;
+}
+
+static int run_slices(network_object *self, mnc_job *job, size_t batches, PyObject *report) {
+    while (job->batches_done < batches) {
+        mnc_error err = {0};
+        PyThreadState *const detached = PyEval_SaveThread();
+        const mnc_status status = mnc_fit(self->model, job, &err);
+        PyEval_RestoreThread(detached);
+        if (status != MNC_OK) {
+            mnc_raise(mncpy_state_of((PyObject *)self), &err, job);
+            return -1;
+        }
+        if (report_progress(report, job) < 0 || PyErr_CheckSignals() < 0) return -1;
+    }
+    return 0;
+}
+
+/* Trains on checked arguments; the network is ours meanwhile. */
+static PyObject *fit_rows(network_object *self, const selection *rows, size_t batch_size, PyObject *rates_arg,
+                          PyObject *report) {
+    PyObject *result = NULL;
+    if (batch_size > rows->n) batch_size = rows->n; /* the same batch, but no buffers for rows that never come */
+    const size_t batches = rows->n / batch_size + (rows->n % batch_size != 0);
+    double *const rates = copy_rates(rates_arg, batches);
+    mnc_job job = {
+        .data = rows->data->data,
+        .order = rows->order,
+        .n = rows->n,
+        .batch_size = batch_size,
+        .rates = rates,
+        .seconds = SLICE_SECONDS,
+    };
+    if (rates && mncpy_network_acquire(self) == 0) {
+        if (run_slices(self, &job, batches, report) == 0)
+            result = Py_BuildValue("(dKK)", job.loss_sum, (unsigned long long)job.correct,
+                                   (unsigned long long)job.rows_done);
+        mncpy_network_release(self);
+    }
+    PyMem_Free(rates);
+    return result;
+}
+
+PyObject *mncpy_network_fit(PyObject *op, PyObject *args) {
+    network_object *const self = (network_object *)op;
+    PyObject *data, *order, *rates, *report = Py_None;
+    size_t batch_size;
+    selection rows;
+    if (!PyArg_ParseTuple(args, "OOO&O|O:fit", &data, &order, mncpy_to_size, &batch_size, &rates, &report)) return NULL;
+    if (batch_size == 0) {
+        PyErr_SetString(PyExc_ValueError, "batch_size must be at least 1");
+        return NULL;
+    }
+    if (report != Py_None && !PyCallable_Check(report)) {
+        PyErr_Format(PyExc_TypeError, "report must be a function or None, not %.200s", Py_TYPE(report)->tp_name);
+        return NULL;
+    }
+    if (select_rows(self, data, order, true, &rows) < 0) return NULL;
+    PyObject *const result = fit_rows(self, &rows, batch_size, rates, report);
+    PyMem_Free(rows.order);
+    return result;
+}
+
+/* ---------------------------------------------------------------- single steps */
+
+PyObject *mncpy_network_gradients(PyObject *op, PyObject *args) {
+    network_object *const self = (network_object *)op;
+    PyObject *data, *order, *result = NULL;
+    int training, input_gradient;
+    selection rows;
+    double loss;
+    void *memory = NULL;
+    mnc_error err = {0};
+    if (!PyArg_ParseTuple(args, "OOpp:gradients", &data, &order, &training, &input_gradient)) return NULL;
+    if (select_rows(self, data, order, true, &rows) < 0) return NULL;
+    PyObject *const dx = input_gradient ? mncpy_array_new_matrix(mncpy_real(self->dtype), rows.n, self->inputs, &memory)
+                                        : Py_NewRef(Py_None);
+    if (dx && mncpy_network_acquire(self) == 0) {
+        PyThreadState *const detached = PyEval_SaveThread();
+        const mnc_status status =
+            mnc_gradients(self->model, rows.data->data, rows.order, rows.n, training != 0, &loss, memory, &err);
+        PyEval_RestoreThread(detached);
+        mncpy_network_release(self);
+        result = status == MNC_OK ? Py_BuildValue("(dO)", loss, dx) : mnc_raise(mncpy_state_of(op), &err, NULL);
+    }
+    Py_XDECREF(dx);
+    PyMem_Free(rows.order);
+    return result;
+}
+
+PyObject *mncpy_network_forward_training(PyObject *op, PyObject *args) {
+    network_object *const self = (network_object *)op;
+    PyObject *data, *order, *result = NULL;
+    int update_statistics;
+    selection rows;
+    void *memory;
+    mnc_error err = {0};
+    if (!PyArg_ParseTuple(args, "OOp:forward_training", &data, &order, &update_statistics)) return NULL;
+    if (select_rows(self, data, order, false, &rows) < 0) return NULL;
+    PyObject *const outputs = mncpy_array_new_matrix(mncpy_real(self->dtype), rows.n, self->outputs, &memory);
+    if (outputs && mncpy_network_acquire(self) == 0) {
+        PyThreadState *const detached = PyEval_SaveThread();
+        const mnc_status status = mnc_forward_training(self->model, rows.data->data, rows.order, rows.n,
+                                                       update_statistics != 0, memory, &err);
+        PyEval_RestoreThread(detached);
+        mncpy_network_release(self);
+        result = status == MNC_OK ? Py_NewRef(outputs) : mnc_raise(mncpy_state_of(op), &err, NULL);
+    }
+    Py_XDECREF(outputs);
+    PyMem_Free(rows.order);
+    return result;
+}
+
+/* ---------------------------------------------------------------- evaluation */
+
+/* Rows per slice. A row's result does not depend on the rows beside it, so the cuts change no bit. */
+static size_t slice_rows(const network_object *self) {
+    const size_t rows = SLICE_WORK / (self->parameters + 1);
+    return rows < SLICE_MIN_ROWS ? SLICE_MIN_ROWS : rows > SLICE_MAX_ROWS ? SLICE_MAX_ROWS : rows;
+}
+
+/* Fills outputs, and losses where there are any, for all rows of the data. */
+static int run_forward(network_object *self, const data_object *data, char *outputs, double *losses,
+                       uint64_t *correct) {
+    const size_t row_bytes = self->outputs * (self->dtype == MNC_FLOAT64 ? sizeof(double) : sizeof(float));
+    const size_t step = slice_rows(self);
+    for (size_t first = 0; first < data->rows; first += step) {
+        const size_t n = data->rows - first < step ? data->rows - first : step;
+        mnc_error err = {0};
+        PyThreadState *const detached = PyEval_SaveThread();
+        const mnc_status status = mnc_evaluate(self->model, data->data, first, n, outputs + first * row_bytes,
+                                               losses ? losses + first : NULL, correct, &err);
+        PyEval_RestoreThread(detached);
+        if (status != MNC_OK) {
+            mnc_raise(mncpy_state_of((PyObject *)self), &err, NULL);
+            return -1;
+        }
+        if (PyErr_CheckSignals() < 0) return -1;
+    }
+    return 0;
+}
+
+/* A new array with the outputs of all rows. */
+static PyObject *outputs_of(network_object *self, const data_object *data, double *losses, uint64_t *correct) {
+    void *memory;
+    PyObject *const outputs = mncpy_array_new_matrix(mncpy_real(self->dtype), data->rows, self->outputs, &memory);
+    if (!outputs) return NULL;
+    if (mncpy_network_acquire(self) == 0) {
+        const int status = run_forward(self, data, memory, losses, correct);
+        mncpy_network_release(self);
+        if (status == 0) return outputs;
+    }
+    Py_DECREF(outputs);
+    return NULL;
+}
+
+PyObject *mncpy_network_evaluate(PyObject *op, PyObject *object) {
+    network_object *const self = (network_object *)op;
+    const data_object *const data = data_argument(self, object, true);
+    uint64_t correct = 0;
+    if (!data) return NULL;
+    double *const losses = PyMem_New(double, data->rows);
+    if (!losses) return PyErr_NoMemory();
+    PyObject *const outputs = outputs_of(self, data, losses, &correct);
+    /* Over all rows at once: a sum of the slices' sums would depend on the cuts. */
+    const double loss = outputs ? mnc_sum(losses, data->rows) : 0;
+    PyMem_Free(losses);
+    return outputs ? Py_BuildValue("(dKN)", loss, (unsigned long long)correct, outputs) : NULL;
+}
+
+PyObject *mncpy_network_predict(PyObject *op, PyObject *object) {
+    network_object *const self = (network_object *)op;
+    const data_object *const data = data_argument(self, object, false);
+    return data ? outputs_of(self, data, NULL, NULL) : NULL;
+}

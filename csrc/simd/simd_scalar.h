@@ -1,0 +1,153 @@
+/* The vector vocabulary in plain C, for any MNC_REAL: 16 lanes as an array, which the compiler may vectorise as it can.
+ * It serves CPUs without FMA (float), and every instruction set for double. One file includes one vocabulary; each
+ * defines the same names and nothing else:
+ *
+ *   vf, vm, vu                        16 reals; 16 booleans; 16 uint32
+ *   vf_set1 vf_load vf_store          broadcast; unaligned load and store
+ *   vf_add vf_sub vf_mul vf_div vf_sqrt vf_abs vf_fma (a b + c, rounded once)
+ *   vf_lt(a, b), vf_select(m, a, b)   a < b (false for NaN); m ? a : b
+ *   vf_pow2(n)                        2^n for whole -126 <= n <= 127; float only
+ *   vf_split(x, &m)                   x = 2^k m, m in [sqrt(1/2), sqrt(2)); returns k; normal x > 0; float only
+ *   vu_set1 vu_iota(first) vu_xor vu_lt; vu_mul(a, b, &high): low and high words of the products
+ *
+ * No minimum, maximum, reciprocal or approximate instruction: their results differ between machines. */
+typedef struct {
+    MNC_REAL v[16];
+} vf;
+typedef struct {
+    uint32_t v[16]; /* all ones or zero */
+} vm;
+typedef struct {
+    uint32_t v[16];
+} vu;
+
+#define LANES(i) for (int i = 0; i < 16; i++)
+
+#if !MNC_REAL_IS_F64 && !defined(__FP_FAST_FMAF)
+/* a b + c rounded once, without FMA hardware. The product of two floats is exact in double. The sum is rounded to odd:
+ * if inexact, the last bit is set, so that rounding it again to float cannot meet a tie that was none (Boldo and
+ * Melquiond, "Emulation of FMA and correctly rounded sums", 2008). */
+MNC_INLINE float fma1(float a, float b, float c) {
+    const double p = (double)a * (double)b, s = p + (double)c, t = s - p;
+    const double error = (p - (s - t)) + ((double)c - t);
+    int64_t bits;
+    memcpy(&bits, &s, sizeof bits);
+    const int64_t inexact = (error > 0.0) | (error < 0.0);   /* not for NaN */
+    const int64_t toward = (error > 0.0) == (s > 0.0) ? 1 : -1; /* of larger magnitude or smaller */
+    bits += inexact & ~bits & 1 ? toward : 0;
+    double odd;
+    memcpy(&odd, &bits, sizeof odd);
+    return (float)odd;
+}
+#elif MNC_REAL_IS_F64
+MNC_INLINE double fma1(double a, double b, double c) { return __builtin_fma(a, b, c); }
+#else
+MNC_INLINE float fma1(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+#endif
+
+#define UNARY(name, expression)             \
+    MNC_INLINE vf name(vf a) {    \
+        vf r;                               \
+        LANES(i) r.v[i] = expression;       \
+        return r;                           \
+    }
+#define BINARY(name, expression)                \
+    MNC_INLINE vf name(vf a, vf b) {  \
+        vf r;                                   \
+        LANES(i) r.v[i] = expression;           \
+        return r;                               \
+    }
+
+MNC_INLINE vf vf_set1(MNC_REAL x) {
+    vf r;
+    LANES(i) r.v[i] = x;
+    return r;
+}
+MNC_INLINE vf vf_load(const MNC_REAL *p) {
+    vf r;
+    memcpy(r.v, p, sizeof r.v);
+    return r;
+}
+MNC_INLINE void vf_store(MNC_REAL *p, vf a) { memcpy(p, a.v, sizeof a.v); }
+BINARY(vf_add, a.v[i] + b.v[i])
+BINARY(vf_sub, a.v[i] - b.v[i])
+BINARY(vf_mul, a.v[i] * b.v[i])
+BINARY(vf_div, a.v[i] / b.v[i])
+#if MNC_REAL_IS_F64
+UNARY(vf_sqrt, __builtin_sqrt(a.v[i]))
+UNARY(vf_abs, __builtin_fabs(a.v[i]))
+#else
+UNARY(vf_sqrt, __builtin_sqrtf(a.v[i]))
+UNARY(vf_abs, __builtin_fabsf(a.v[i]))
+#endif
+MNC_INLINE vf vf_fma(vf a, vf b, vf c) {
+    vf r;
+    LANES(i) r.v[i] = fma1(a.v[i], b.v[i], c.v[i]);
+    return r;
+}
+MNC_INLINE vm vf_lt(vf a, vf b) {
+    vm r;
+    LANES(i) r.v[i] = a.v[i] < b.v[i] ? UINT32_MAX : 0;
+    return r;
+}
+MNC_INLINE vf vf_select(vm m, vf a, vf b) {
+    vf r;
+    LANES(i) r.v[i] = m.v[i] ? a.v[i] : b.v[i];
+    return r;
+}
+#if !MNC_REAL_IS_F64
+MNC_INLINE vf vf_pow2(vf a) {
+    vf r;
+    LANES(i) {
+        /* NaN and what is out of range give some value; callers multiply it with NaN or select it away. */
+        const int32_t n = a.v[i] > -127 && a.v[i] < 128 ? (int32_t)a.v[i] : 0;
+        const uint32_t bits = (uint32_t)(n + 127) << 23;
+        memcpy(&r.v[i], &bits, sizeof bits);
+    }
+    return r;
+}
+MNC_INLINE vf vf_split(vf a, vf *mantissa) {
+    vf r;
+    LANES(i) {
+        uint32_t bits;
+        memcpy(&bits, &a.v[i], sizeof bits);
+        const int32_t k = (int32_t)(bits - 0x3F3504F3u) >> 23;
+        bits -= (uint32_t)k << 23;
+        memcpy(&mantissa->v[i], &bits, sizeof bits);
+        r.v[i] = (float)k;
+    }
+    return r;
+}
+#endif
+MNC_INLINE vu vu_set1(uint32_t x) {
+    vu r;
+    LANES(i) r.v[i] = x;
+    return r;
+}
+MNC_INLINE vu vu_iota(uint32_t first) {
+    vu r;
+    LANES(i) r.v[i] = first + (uint32_t)i;
+    return r;
+}
+MNC_INLINE vu vu_xor(vu a, vu b) {
+    vu r;
+    LANES(i) r.v[i] = a.v[i] ^ b.v[i];
+    return r;
+}
+MNC_INLINE vu vu_mul(vu a, uint32_t b, vu *high) {
+    vu low;
+    LANES(i) {
+        const uint64_t product = (uint64_t)a.v[i] * b;
+        low.v[i] = (uint32_t)product;
+        high->v[i] = (uint32_t)(product >> 32);
+    }
+    return low;
+}
+MNC_INLINE vm vu_lt(vu a, vu b) {
+    vm r;
+    LANES(i) r.v[i] = a.v[i] < b.v[i] ? UINT32_MAX : 0;
+    return r;
+}
+#undef UNARY
+#undef BINARY
+#undef LANES
