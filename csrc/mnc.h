@@ -109,7 +109,8 @@ typedef struct mnc_layer {
 typedef enum mnc_head {
     MNC_HEAD_SOFTMAX_CROSS_ENTROPY, /* -sum_j y_j log softmax(z)_j; the last activation must be linear */
     MNC_HEAD_MEAN_SQUARED_ERROR,    /* mean_j (z_j - y_j)^2 */
-    MNC_HEAD_INNER_PRODUCT,         /* B sum_j z_j y_j: gradients are then the products of y with the Jacobian */
+    MNC_HEAD_INNER_PRODUCT,         /* B sum_j z_j y_j: gradients are then the products of y with the Jacobian;
+                               * mnc_evaluate takes B = 1 */
 } mnc_head;
 
 typedef struct mnc_spec {
@@ -240,7 +241,8 @@ typedef struct mnc_job {
 mnc_status mnc_fit(mnc_model *model, mnc_job *job, mnc_error *err);
 
 /* Gradients of the mean loss with penalties over rows order[n] (NULL: 0 ... n - 1), left in MNC_GRADIENT.
- * training: dropout (of the model's current step) and batch statistics, else as in mnc_evaluate.
+ * training: dropout (of the model's current step) and batch statistics; else as in mnc_evaluate, which networks with
+ * batch normalisation do not offer (MNC_UNSUPPORTED).
  * dx: NULL or real[n, inputs], receives the gradient with respect to the inputs. No counter moves. */
 mnc_status mnc_gradients(mnc_model *model, const mnc_data *data, const uint32_t *order, size_t n, bool training,
                          double *loss, void *dx, mnc_error *err);

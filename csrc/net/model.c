@@ -102,13 +102,10 @@ static void initialise_tensor(mnc_model *model, size_t i) {
         for (size_t col = 0; col < t->cols; col++) {
             const bool draws = init->kind != MNC_INIT_CONSTANT;
             const double u = draws ? mnc_random_uniform(model->spec.seed, i, row * t->cols + col) : 0;
-            write_real(model, model->values, locate(model, i, row, col), initial_value(init, t->rows, t->cols, u));
+            /* as in Keras, both fans of a vector are its length */
+            const size_t inputs = t->role == MNC_KERNEL ? t->rows : t->cols;
+            write_real(model, model->values, locate(model, i, row, col), initial_value(init, inputs, t->cols, u));
         }
-}
-
-/* A norm without gamma still computes with one: ones outside the tensors. */
-static void initialise(mnc_model *model) {
-    for (size_t i = 0; i < model->n_tensors; i++) initialise_tensor(model, i);
 }
 
 /* ---------------------------------------------------------------- life */
@@ -153,7 +150,7 @@ mnc_status mnc_model_create(mnc_model **out, mnc_context *context, const mnc_spe
         mnc_model_destroy(model);
         return status;
     }
-    initialise(model);
+    for (size_t i = 0; i < model->n_tensors; i++) initialise_tensor(model, i);
     *out = model;
     return MNC_OK;
 }

@@ -1,0 +1,136 @@
+"""Layers, forward and backward: dense, activations, dropout, batch normalisation, penalties.
+
+Goodfellow, Bengio, Courville: Deep Learning (2016), chapters 6.5 (back-propagation), 7.1 (penalties), 7.12 (dropout)
+and 8.7.1 (batch normalisation).
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
+
+
+# ---------------------------------------------------------------- dense
+
+
+def dense_forward(x: Array, kernel: Array, bias: Array | float = 0.0) -> Array:
+    """z = x W + b.    x (B, K), kernel (K, N), bias (N,) -> z (B, N)"""
+    return x @ kernel + bias
+
+
+def dense_backward(x: Array, kernel: Array, delta: Array) -> tuple[Array, Array, Array]:
+    """Gradients of the loss with respect to the input, the kernel and the bias of a dense layer.
+
+        dx = delta W'      dW = x' delta      db = sum over rows of delta
+
+    x (B, K), kernel (K, N), delta (B, N) -> dx (B, K), d_kernel (K, N), d_bias (N,)
+    """
+    return delta @ kernel.T, x.T @ delta, delta.sum(axis=0)
+
+
+# ---------------------------------------------------------------- activations
+
+
+def sigmoid(z: Array) -> Array:
+    """1 / (1 + e^-z), any shape. Where e^-z overflows the quotient is 0, as it should be."""
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(-z))
+
+
+Activation: TypeAlias = Callable[[Array, float], tuple[Array, Array]]
+
+# (z, slope) -> (a, f) with f = da/dz, elementwise. Only leaky_relu looks at slope. At z = 0 the derivative of relu is
+# taken to be 0 and that of leaky_relu to be slope. `z < 0 ? 0 : z` rather than max(z, 0), so that NaN stays NaN.
+ACTIVATIONS: dict[str, Activation] = {
+    "linear": lambda z, slope: (z, np.ones_like(z)),
+    "relu": lambda z, slope: (np.where(z < 0, 0, z), np.where(z > 0, np.ones_like(z), 0)),
+    "leaky_relu": lambda z, slope: (np.where(z < 0, slope * z, z), np.where(z > 0, np.ones_like(z), slope)),
+    "tanh": lambda z, slope: (np.tanh(z), 1 - np.tanh(z) ** 2),
+    "sigmoid": lambda z, slope: (sigmoid(z), sigmoid(z) * (1 - sigmoid(z))),
+}
+
+
+# ---------------------------------------------------------------- dropout
+
+
+def dropout_mask(keep: Array, rate: float, dtype: Any = np.float64) -> Array:
+    """What activations and their derivatives are multiplied by: 1 / (1 - rate) where kept, else 0.
+
+    keep (B, N) of bool, from `dropout_keep` or any generator -> mask (B, N). The expectation of the mask is 1, so
+    inference needs no factor ("inverted" dropout; Srivastava et al., JMLR 15, 2014).
+    """
+    return np.where(keep, 1 / (1 - rate), 0).astype(dtype)
+
+
+# ---------------------------------------------------------------- batch normalisation
+
+
+def batch_norm_training(
+    x: Array, gamma: Array | float, beta: Array | float, epsilon: float = 1e-3
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Normalises each feature with the mean and variance of this batch (Ioffe and Szegedy, 2015, algorithm 1).
+
+        xhat = (x - mean) / sqrt(variance + epsilon)      y = gamma xhat + beta
+
+    The variance is that of the batch itself, divided by B, not by B - 1; Keras's moving variance is too.
+    x (B, N); gamma, beta (N,) or numbers -> y (B, N), xhat (B, N), inv = 1 / sqrt(variance + epsilon) (N,),
+    mean (N,), variance (N,)
+    """
+    mean = x.mean(axis=0)
+    variance = ((x - mean) ** 2).mean(axis=0)
+    inv = 1 / np.sqrt(variance + epsilon)
+    xhat = (x - mean) * inv
+    return gamma * xhat + beta, xhat, inv, mean, variance
+
+
+def batch_norm_backward(xhat: Array, inv: Array, gamma: Array | float, delta: Array) -> tuple[Array, Array, Array]:
+    """Gradients through `batch_norm_training`; mean and variance depend on x too.
+
+        dbeta = sum delta      dgamma = sum delta xhat      dx = gamma inv (delta - dbeta / B - xhat dgamma / B)
+
+    xhat, delta (B, N), inv, gamma (N,) -> dx (B, N), d_gamma (N,), d_beta (N,)
+    """
+    rows = len(delta)
+    d_gamma = (delta * xhat).sum(axis=0)
+    d_beta = delta.sum(axis=0)
+    return gamma * inv * (delta - d_beta / rows - xhat * d_gamma / rows), d_gamma, d_beta
+
+
+def moving_average(moving: Array, batch: Array, momentum: float = 0.99) -> Array:
+    """moving momentum + batch (1 - momentum), for the mean and the variance alike.    (N,), (N,) -> (N,)"""
+    return moving * momentum + batch * (1 - momentum)
+
+
+def batch_norm_inference(
+    x: Array, gamma: Array | float, beta: Array | float, mean: Array, variance: Array, epsilon: float = 1e-3
+) -> tuple[Array, Array, Array]:
+    """Normalises with the moving mean and variance: a fixed affine map of each feature.
+
+    x (B, N), the others (N,) -> y (B, N), xhat (B, N), inv (N,)
+    """
+    inv = 1 / np.sqrt(variance + epsilon)
+    xhat = (x - mean) * inv
+    return gamma * xhat + beta, xhat, inv
+
+
+def batch_norm_backward_inference(
+    xhat: Array, inv: Array, gamma: Array | float, delta: Array
+) -> tuple[Array, Array, Array]:
+    """Gradients through `batch_norm_inference`: dx = gamma inv delta.    Shapes as in `batch_norm_backward`."""
+    return gamma * inv * delta, (delta * xhat).sum(axis=0), delta.sum(axis=0)
+
+
+# ---------------------------------------------------------------- penalties
+
+
+def penalty(w: Array, l1: float = 0.0, l2: float = 0.0) -> float:
+    """l1 sum |w| + l2 sum w^2, with no factor 1/2, as Keras's regularizers have it.    w of any shape -> number"""
+    return float(l1 * np.abs(w).sum() + l2 * (w**2).sum())
+
+
+def penalty_gradient(w: Array | float, l1: float = 0.0, l2: float = 0.0) -> Array | float:
+    """l1 sign(w) + 2 l2 w, where sign(0) = 0.    w of any shape -> the same shape"""
+    return l1 * np.sign(w) + 2 * l2 * w
