@@ -241,8 +241,8 @@ typedef struct mnc_job {
 mnc_status mnc_fit(mnc_model *model, mnc_job *job, mnc_error *err);
 
 /* Gradients of the mean loss with penalties over rows order[n] (NULL: 0 ... n - 1), left in MNC_GRADIENT.
- * training: dropout (of the model's current step) and batch statistics; else as in mnc_evaluate, which networks with
- * batch normalisation do not offer (MNC_UNSUPPORTED).
+ * training: dropout (of the model's current step) and batch statistics; else no dropout and moving statistics, which
+ * are then constants.
  * dx: NULL or real[n, inputs], receives the gradient with respect to the inputs. No counter moves. */
 mnc_status mnc_gradients(mnc_model *model, const mnc_data *data, const uint32_t *order, size_t n, bool training,
                          double *loss, void *dx, mnc_error *err);

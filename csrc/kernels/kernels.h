@@ -85,12 +85,13 @@ typedef struct mnc_head_args {
 typedef struct mnc_norm {
     const mnc_real *x;
     mnc_real *y;    /* forward: out */
-    mnc_real *xhat; /* forward in training: out; backward: in */
+    mnc_real *xhat; /* forward: out, NULL if not wanted; backward: in */
     size_t ld, rows, cut; /* chains over rows start again every `cut` rows */
     const mnc_real *gamma, *beta; /* NULL: ones, zeros */
-    mnc_real *inv;                /* forward in training: out, 1 / sqrt(variance + epsilon); backward: in */
+    mnc_real *inv;                /* forward with xhat: out, 1 / sqrt(variance + epsilon); backward: in */
     mnc_real *mean, *variance;    /* forward in training: out, of the batch; inference: in, the moving ones */
     double epsilon;
+    bool frozen;               /* backward: mean and variance were constants (norm_infer) */
     const mnc_real *delta;     /* backward: in */
     mnc_real *dgamma, *dbeta;  /* backward: out, overwritten */
     mnc_real *dx;              /* backward: out; with f, times f */

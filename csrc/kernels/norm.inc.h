@@ -48,16 +48,20 @@ static void MNC_K(norm_train)(const mnc_norm *n) {
     }
 }
 
-/* Here `rows` are those of the buffer only: nothing is summed. */
+/* With constant statistics nothing is summed over rows. */
 static void MNC_K(norm_infer)(const mnc_norm *n) {
     for (size_t panel = n->panel0; panel < n->panel1; panel++) {
         const vf gamma = norm_vector(n->gamma, panel, 1), beta = norm_vector(n->beta, panel, 0);
         const vf mean = norm_vector(n->mean, panel, 0), variance = norm_vector(n->variance, panel, 1);
-        const vf s = vf_div(gamma, vf_sqrt(vf_add(variance, vf_set1((MNC_REAL)n->epsilon))));
-        const vf t = vf_fma(vf_sub(vf_set1(0), mean), s, beta);
+        const vf deviation = vf_sqrt(vf_add(variance, vf_set1((MNC_REAL)n->epsilon)));
+        const vf s = vf_div(gamma, deviation), t = vf_fma(vf_sub(vf_set1(0), mean), s, beta);
+        const vf inv = vf_div(vf_set1(1), deviation);
+        if (n->xhat) vf_store((MNC_REAL *)n->inv + panel * MNC_PANEL, inv);
         for (size_t row = 0; row < n->rows; row++) {
             const size_t at = row * n->ld + panel * MNC_PANEL;
-            vf_store((MNC_REAL *)n->y + at, vf_fma(vf_load((const MNC_REAL *)n->x + at), s, t));
+            const vf x = vf_load((const MNC_REAL *)n->x + at);
+            vf_store((MNC_REAL *)n->y + at, vf_fma(x, s, t));
+            if (n->xhat) vf_store((MNC_REAL *)n->xhat + at, vf_mul(vf_sub(x, mean), inv));
         }
     }
 }
@@ -85,7 +89,9 @@ static void MNC_K(norm_backward)(const mnc_norm *n) {
         vf_store((MNC_REAL *)n->dgamma + panel * MNC_PANEL, dgamma);
         if (!n->dx) continue;
         const vf inv = norm_vector(n->inv, panel, 1), scale = vf_mul(norm_vector(n->gamma, panel, 1), inv);
-        const vf mean_delta = vf_div(dbeta, rows), mean_product = vf_div(dgamma, rows);
+        const vf zero = vf_set1(0);
+        const vf mean_delta = n->frozen ? zero : vf_div(dbeta, rows);
+        const vf mean_product = n->frozen ? zero : vf_div(dgamma, rows);
         for (size_t row = 0; row < n->rows; row++) {
             const size_t at = row * n->ld + panel * MNC_PANEL;
             const vf centred = vf_sub(vf_load((const MNC_REAL *)n->delta + at), mean_delta);

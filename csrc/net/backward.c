@@ -40,6 +40,7 @@ static void backward_norm(const mnc_pass *pass, size_t s, target to) {
                      .cut = model->spec.reduce_rows,
                      .gamma = step->layer.scale ? mnc_at(model, model->values, step->gamma) : NULL,
                      .inv = mnc_norm_vector(pass, s, MNC_NORM_INV),
+                     .frozen = !pass->training,
                      .delta = mnc_scratch(pass, pass->plan->delta[s]),
                      .dgamma = mnc_norm_vector(pass, s, MNC_NORM_DGAMMA),
                      .dbeta = mnc_norm_vector(pass, s, MNC_NORM_DBETA),

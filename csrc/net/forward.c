@@ -6,7 +6,7 @@
 
 bool mnc_step_by_panels(const mnc_pass *pass, size_t s) {
     const mnc_layer_kind kind = pass->model->steps[s].layer.kind;
-    return (kind == MNC_NORM && pass->training) || (kind == MNC_DENSE && s == 0);
+    return kind == MNC_NORM || (kind == MNC_DENSE && s == 0);
 }
 
 bool mnc_pass_dropout(const mnc_pass *pass, size_t l, mnc_dropout *out) {
@@ -108,20 +108,19 @@ static void forward_norm(const mnc_pass *pass, size_t s, const range *r) {
     const mnc_model *model = pass->model;
     const mnc_step *step = &model->steps[s];
     const char *x = s == 0 ? mnc_scratch(pass, pass->plan->x) : mnc_activations(pass, s - 1);
-    const size_t at = r->row0 * step->ld;
-    mnc_norm norm = {.x = mnc_at(model, x, at),
-                     .y = mnc_at(model, mnc_activations(pass, s), at),
+    mnc_norm norm = {.x = x,
+                     .y = mnc_activations(pass, s),
                      .ld = step->ld,
-                     .rows = r->row1 - r->row0,
+                     .rows = pass->rows,
                      .cut = model->spec.reduce_rows,
                      .gamma = step->layer.scale ? mnc_at(model, model->values, step->gamma) : NULL,
                      .beta = step->layer.center ? mnc_at(model, model->values, step->beta) : NULL,
                      .epsilon = step->layer.epsilon,
                      .panel0 = r->panel0,
                      .panel1 = r->panel1};
+    norm.xhat = mnc_scratch(pass, pass->plan->xhat[s]);
+    norm.inv = mnc_norm_vector(pass, s, MNC_NORM_INV);
     if (pass->training) {
-        norm.xhat = mnc_scratch(pass, pass->plan->xhat[s]);
-        norm.inv = mnc_norm_vector(pass, s, MNC_NORM_INV);
         norm.mean = mnc_norm_vector(pass, s, MNC_NORM_MEAN);
         norm.variance = mnc_norm_vector(pass, s, MNC_NORM_VARIANCE);
         model->kernels->norm_train(&norm);

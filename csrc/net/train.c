@@ -207,8 +207,6 @@ static mnc_status run_single(single_run *run, mnc_error *err) {
 
 mnc_status mnc_gradients(mnc_model *model, const mnc_data *data, const uint32_t *order, size_t n, bool training,
                          double *loss, void *dx, mnc_error *err) {
-    if (!training && model->has_norm)
-        return mnc_fail(err, MNC_UNSUPPORTED, "batch normalisation has gradients in training mode only");
     single_run run = {.model = model, .data = data, .order = order, .n = n, .training = training, .gradients = true,
                       .dx = dx};
     const mnc_status status = run_single(&run, err);
