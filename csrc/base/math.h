@@ -7,6 +7,6 @@
 
 double mnc_log(double x);               /* normal x > 0; within 2 ulp */
 double mnc_cos_pi(double x);            /* cos(pi x) for 0 <= x <= 1; absolute error below 4e-16 */
-double mnc_power(double x, uint64_t n); /* x^n by squaring; relative error about 2^-53 log2(n) for |x| <= 1 */
+double mnc_power(double x, uint64_t n); /* x^n by squaring; relative error below n 2^-53 */
 
 #endif

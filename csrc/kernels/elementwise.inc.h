@@ -143,8 +143,9 @@ MNC_INLINE vf v_update(const mnc_update_kind kind, const mnc_update *u, vf w, vf
     return w;
 }
 
-MNC_INLINE void update_as(const mnc_update_kind kind, const mnc_update *u, size_t n, MNC_REAL *w,
+MNC_INLINE void update_as(const mnc_update_kind kind, const mnc_update *shared, size_t n, MNC_REAL *w,
                           mnc_real *const slots[3], const MNC_REAL *g) {
+    const mnc_update constants = *shared, *const u = &constants; /* a copy that no store below can change */
     MNC_REAL *const s0 = slots[0], *const s1 = slots[1], *const s2 = slots[2];
     const vf zero = vf_set1(0), minus_decay = vf_set1(-(MNC_REAL)u->decay);
     for (size_t i = 0; i < n; i += 16) {

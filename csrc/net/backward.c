@@ -26,7 +26,7 @@ static void backward_dense(const mnc_pass *pass, size_t s, target to, size_t row
                                  .row0 = row0,
                                  .row1 = row1,
                                  .panel1 = step->panels};
-    mnc_tally_of(pass)->dense_delta++;
+    pass->tally->counters.dense_delta++;
     model->kernels->dense_delta(&product, mnc_scratch(pass, pass->plan->delta[s]), step->ld, step->outputs, to.f,
                                 mnc_thread_scratch(pass, pass->plan->transposed));
 }

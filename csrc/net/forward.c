@@ -95,10 +95,10 @@ static void forward_dense(const mnc_pass *pass, size_t s, const range *r) {
                                  .panel0 = r->panel0,
                                  .panel1 = r->panel1};
     if (s == 0 && pass->plan->sparse) {
-        mnc_tally_of(pass)->sparse_forward++;
+        pass->tally->counters.sparse_forward++;
         model->kernels->sparse_forward(&product, pass->row_pointers, pass->table);
     } else {
-        mnc_tally_of(pass)->dense_forward++;
+        pass->tally->counters.dense_forward++;
         model->kernels->dense_forward(
             &product, s == 0 ? mnc_scratch(pass, pass->plan->x) : mnc_activations(pass, s - 1), step->ld_in);
     }
@@ -118,7 +118,7 @@ static void forward_norm(const mnc_pass *pass, size_t s, const range *r) {
                      .epsilon = step->layer.epsilon,
                      .panel0 = r->panel0,
                      .panel1 = r->panel1};
-    norm.xhat = mnc_scratch(pass, pass->plan->xhat[s]);
+    norm.xhat = pass->inference ? NULL : mnc_scratch(pass, pass->plan->xhat[s]);
     norm.inv = mnc_norm_vector(pass, s, MNC_NORM_INV);
     if (pass->training) {
         norm.mean = mnc_norm_vector(pass, s, MNC_NORM_MEAN);
@@ -136,7 +136,7 @@ static void forward_activation(const mnc_pass *pass, size_t s, const range *r) {
     mnc_dropout dropout;
     const bool drops = mnc_pass_dropout(pass, s + 1, &dropout);
     const mnc_map map = {.a = mnc_activations(pass, s),
-                         .f = mnc_scratch(pass, pass->plan->f[s]),
+                         .f = pass->inference ? NULL : mnc_scratch(pass, pass->plan->f[s]),
                          .ld = step->ld,
                          .activation = step->layer.activation,
                          .slope = step->layer.slope,
@@ -145,7 +145,7 @@ static void forward_activation(const mnc_pass *pass, size_t s, const range *r) {
                          .row1 = r->row1,
                          .panel0 = r->panel0,
                          .panel1 = r->panel1};
-    if (step->has_f) pass->model->kernels->activate(&map);
+    if (step->layer.activation != MNC_LINEAR || (step->has_f && !pass->inference)) pass->model->kernels->activate(&map);
 }
 
 void mnc_pass_forward(const mnc_pass *pass) {
@@ -174,7 +174,7 @@ void mnc_pass_forward(const mnc_pass *pass) {
             break;
         }
         forward_activation(pass, s, &r);
-        mnc_tally_of(pass)->chunks[pass->thread]++;
+        pass->tally->pieces++;
     }
     if (by_panels) mnc_team_barrier(pass->team);
 }
@@ -210,7 +210,7 @@ void mnc_pass_head(const mnc_pass *pass, bool delta, mnc_real *outputs) {
     const mnc_step *step = &model->steps[last];
     mnc_head_args head = {.head = model->spec.head,
                           .a = mnc_activations(pass, last),
-                          .f = step->has_f ? mnc_scratch(pass, pass->plan->f[last]) : NULL,
+                          .f = step->has_f && delta ? mnc_scratch(pass, pass->plan->f[last]) : NULL,
                           .ld = step->ld,
                           .classes = step->outputs,
                           .ids = pass->ids,
@@ -228,7 +228,14 @@ void mnc_pass_head(const mnc_pass *pass, bool delta, mnc_real *outputs) {
                           .scratch = mnc_thread_scratch(pass, pass->plan->head)};
     mnc_split(pass->rows, 16, pass->team->size, pass->thread, &head.row0, &head.row1);
     model->kernels->head(&head);
-    panel_penalties(pass);
+    if (!pass->inference) panel_penalties(pass);
+}
+
+size_t mnc_pass_correct(const mnc_pass *pass) {
+    const char *correct = mnc_scratch(pass, pass->plan->correct);
+    size_t count = 0;
+    for (size_t row = 0; row < pass->rows; row++) count += (size_t)correct[row];
+    return count;
 }
 
 bool mnc_pass_finite(const mnc_pass *pass, double *loss_sum, double *penalty) {

@@ -254,7 +254,7 @@ mnc_counters mnc_model_counters(const mnc_model *model) {
         sum.dense_gradient += c->dense_gradient;
         sum.updates += c->updates;
         sum.stores += c->stores;
-        sum.chunks[i] = c->chunks[i];
+        sum.chunks[i] = model->tally[i].pieces;
     }
     sum.workers = model->workers;
     return sum;

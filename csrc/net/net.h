@@ -26,6 +26,7 @@ typedef struct mnc_step {
 /* What each thread keeps to itself; a cache line apart. */
 typedef struct mnc_tally {
     mnc_counters counters;
+    uint64_t pieces; /* of work */
     char pad[64];
 } mnc_tally;
 
@@ -83,9 +84,9 @@ mnc_status mnc_spec_check(const mnc_spec *spec, mnc_error *err);
 
 /* ---------------------------------------------------------------- plan.c */
 
-/* Makes model->train fit for batches of `batch` rows of data; keeps it if it already is. */
-mnc_status mnc_plan_prepare(mnc_model *model, const mnc_data *data, size_t batch, bool training, bool with_dx,
-                            mnc_error *err);
+/* Makes *plan fit for passes of `rows` rows of data by `threads` threads; keeps it if it already is. */
+mnc_status mnc_plan_prepare(const mnc_model *model, mnc_plan *plan, const mnc_data *data, size_t rows, size_t threads,
+                            bool with_dx, mnc_error *err);
 void mnc_plan_release(mnc_plan *plan);
 /* Rows of a chunk: the batch, at most reduce_rows; all of it where batch normalisation needs the whole. */
 size_t mnc_plan_chunk(const mnc_model *model, size_t batch, bool training);
@@ -102,11 +103,13 @@ typedef struct mnc_pass {
     const mnc_data *data;
     const mnc_team *team;
     size_t thread;
+    mnc_tally *tally;    /* the thread's own */
     const uint32_t *ids; /* of the whole job, or NULL */
     size_t first;        /* place in the job of the chunk's first row */
     size_t batch_first;  /* and of its batch */
     size_t rows, batch;  /* rows of the chunk; of its batch */
     bool training;       /* dropout and batch statistics */
+    bool inference;      /* outputs only: no derivatives, no penalties */
     bool input_gradient;
     unsigned parity;
     uint64_t step;
@@ -118,7 +121,6 @@ static inline char *mnc_scratch(const mnc_pass *pass, size_t offset) { return pa
 static inline char *mnc_thread_scratch(const mnc_pass *pass, size_t offset) {
     return pass->plan->arena + pass->plan->thread + pass->thread * pass->plan->thread_stride + offset;
 }
-static inline mnc_counters *mnc_tally_of(const mnc_pass *pass) { return &pass->model->tally[pass->thread].counters; }
 /* Output of step s, or the inputs for s = -1 (dense plans). */
 static inline char *mnc_activations(const mnc_pass *pass, size_t s) {
     return mnc_scratch(pass, s == 0 ? pass->plan->first_a[pass->parity] : pass->plan->a[s]);
@@ -144,6 +146,8 @@ void mnc_pass_backward(const mnc_pass *pass);
 /* After a barrier: the sum of the chunk's losses and the network's penalty; true if they and all deltas are finite. */
 bool mnc_pass_finite(const mnc_pass *pass, double *loss_sum, double *penalty);
 
+/* How many rows of the chunk are right. */
+size_t mnc_pass_correct(const mnc_pass *pass);
 /* The moving averages of all batch normalisations take in the batch's statistics; thread 0 does it. */
 void mnc_pass_statistics(const mnc_pass *pass);
 

@@ -1,4 +1,4 @@
-/* Scratch memory of training passes, laid out once for the largest batch seen.
+/* Scratch memory of passes, laid out once for the largest chunk seen.
  *
  *   for each step     a (for step 0 twice), f, delta, xhat of batch normalisation      [rows, ld]
  *   inputs            x [rows, ld_in], or records of the index without dropped inputs
@@ -75,35 +75,35 @@ static bool serves(const mnc_plan *have, const mnc_plan *need, size_t record_str
            (!need->sparse || have->record_stride == record_stride);
 }
 
-mnc_status mnc_plan_prepare(mnc_model *model, const mnc_data *data, size_t batch, bool training, bool with_dx,
-                            mnc_error *err) {
+mnc_status mnc_plan_prepare(const mnc_model *model, mnc_plan *plan, const mnc_data *data, size_t rows, size_t threads,
+                            bool with_dx, mnc_error *err) {
     const mnc_step *first = &model->steps[0];
-    mnc_plan plan = {.rows = mnc_plan_chunk(model, batch, training),
-                     .threads = mnc_pool_threads(model->context->pool),
+    mnc_plan need = {.rows = rows,
+                     .threads = threads,
                      .sparse = data->offsets && first->layer.kind == MNC_DENSE,
                      .with_dx = with_dx};
-    plan.assembled = !plan.sparse || model->spec.input_dropout > 0;
-    if (serves(&model->train, &plan, data->blocks + data->features)) return MNC_OK;
+    need.assembled = !need.sparse || model->spec.input_dropout > 0;
+    if (serves(plan, &need, data->blocks + data->features)) return MNC_OK;
     void *offsets = NULL, *arena = NULL;
     mnc_status status = mnc_allocate_array(&offsets, 4 * model->n_steps, sizeof(size_t), err);
     if (status != MNC_OK) return status;
-    plan.offsets = offsets;
-    plan.a = plan.offsets;
-    plan.f = plan.a + model->n_steps;
-    plan.delta = plan.f + model->n_steps;
-    plan.xhat = plan.delta + model->n_steps;
+    need.offsets = offsets;
+    need.a = need.offsets;
+    need.f = need.a + model->n_steps;
+    need.delta = need.f + model->n_steps;
+    need.xhat = need.delta + model->n_steps;
     mnc_layout layout = {0, false};
-    lay_out_steps(model, &plan, &layout);
-    lay_out_inputs(model, &plan, &layout, data);
-    lay_out_threads(model, &plan, &layout);
+    lay_out_steps(model, &need, &layout);
+    lay_out_inputs(model, &need, &layout, data);
+    lay_out_threads(model, &need, &layout);
     status = mnc_allocate_layout(&arena, &layout, err);
-    plan.arena = arena;
+    need.arena = arena;
     if (status != MNC_OK) {
-        mnc_plan_release(&plan);
+        mnc_plan_release(&need);
         return status;
     }
-    mnc_plan_release(&model->train);
-    model->train = plan;
+    mnc_plan_release(plan);
+    *plan = need;
     return MNC_OK;
 }
 

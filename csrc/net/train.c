@@ -12,15 +12,17 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static size_t count_correct(const mnc_pass *pass) {
-    const char *correct = mnc_scratch(pass, pass->plan->correct);
-    size_t count = 0;
-    for (size_t row = 0; row < pass->rows; row++) count += (size_t)correct[row];
-    return count;
+static mnc_status prepare(mnc_model *model, const mnc_data *data, size_t batch, bool training, bool with_dx,
+                          mnc_error *err) {
+    const size_t rows = mnc_plan_chunk(model, batch, training), threads = mnc_pool_threads(model->context->pool);
+    return mnc_plan_prepare(model, &model->train, data, rows, threads, with_dx, err);
 }
 
-static void note_workers(mnc_model *model, size_t workers) {
-    if (model->workers < workers) model->workers = workers;
+/* With at most the threads that the plan has scratch for: the pool may have been given more meanwhile. */
+static void run_team(mnc_model *model, size_t wanted, mnc_task task, void *run) {
+    const size_t most = wanted < model->train.threads ? wanted : model->train.threads;
+    const size_t team = mnc_pool_run(model->context->pool, most, task, run);
+    if (model->workers < team) model->workers = team;
 }
 
 /* ---------------------------------------------------------------- fit */
@@ -54,7 +56,7 @@ static bool fit_batch(fit_run *run, mnc_pass *pass, const mnc_update *update, si
         double chunk_loss;
         if (!mnc_pass_finite(pass, &chunk_loss, &penalty)) return false;
         loss_sum += chunk_loss;
-        if (pass->thread == 0) correct += count_correct(pass);
+        if (pass->thread == 0) correct += mnc_pass_correct(pass);
         const mnc_sink sink = {.first = done == 0, .last = left <= chunk, .update = update};
         mnc_pass_update(pass, &sink);
     }
@@ -74,7 +76,7 @@ static void fit_task(void *argument, const mnc_team *team, size_t thread) {
     const size_t begin = job->batches_done;
     const mnc_progress progress = model->progress;
     mnc_pass pass = {.model = model, .plan = &model->train, .data = job->data, .team = team, .thread = thread,
-                     .ids = job->order, .training = true};
+                     .tally = &model->tally[thread], .ids = job->order, .training = true};
     for (size_t batch = begin; batch * job->batch_size < job->n; batch++) {
         const size_t left = job->n - batch * job->batch_size, ahead = batch - begin;
         mnc_update update;
@@ -125,12 +127,11 @@ mnc_status mnc_fit(mnc_model *model, mnc_job *job, mnc_error *err) {
     mnc_status status = check_job(model, job, err);
     if (status != MNC_OK) return status;
     const size_t batch = job->batch_size < job->n ? job->batch_size : job->n;
-    status = mnc_plan_prepare(model, job->data, batch, true, false, err);
+    status = prepare(model, job->data, batch, true, false, err);
     if (status == MNC_OK && batch > model->spec.reduce_rows) status = need_gradients(model, err);
     if (status != MNC_OK) return status;
     fit_run run = {.model = model, .job = job, .deadline = job->seconds > 0 ? now() + job->seconds : 0};
-    const size_t team = mnc_plan_team(model, job->data, batch, true);
-    note_workers(model, mnc_pool_run(model->context->pool, team, fit_task, &run));
+    run_team(model, mnc_plan_team(model, job->data, batch, true), fit_task, &run);
     job->batches_done += run.batches;
     model->progress.step += run.batches;
     model->progress.optimizer_step += run.batches;
@@ -161,7 +162,7 @@ static void single_task(void *argument, const mnc_team *team, size_t thread) {
     single_run *run = argument;
     mnc_model *model = run->model;
     mnc_pass pass = {.model = model, .plan = &model->train, .data = run->data, .team = team, .thread = thread,
-                     .ids = run->order, .batch = run->n, .training = run->training, .input_gradient = run->dx != NULL,
+                     .tally = &model->tally[thread], .ids = run->order, .batch = run->n, .training = run->training, .input_gradient = run->dx != NULL,
                      .step = model->progress.step};
     const size_t chunk = mnc_plan_chunk(model, run->n, run->training);
     const mnc_step *last = &model->steps[model->n_steps - 1];
@@ -197,11 +198,10 @@ static mnc_status run_single(single_run *run, mnc_error *err) {
     mnc_model *model = run->model;
     mnc_status status = mnc_data_check(model, run->data, run->gradients, err);
     if (status == MNC_OK) status = check_order(run->data, run->order, run->n, err);
-    if (status == MNC_OK) status = mnc_plan_prepare(model, run->data, run->n, run->training, run->dx != NULL, err);
+    if (status == MNC_OK) status = prepare(model, run->data, run->n, run->training, run->dx != NULL, err);
     if (status == MNC_OK && run->gradients) status = need_gradients(model, err);
     if (status != MNC_OK) return status;
-    const size_t team = mnc_plan_team(model, run->data, run->n, true);
-    note_workers(model, mnc_pool_run(model->context->pool, team, single_task, run));
+    run_team(model, mnc_plan_team(model, run->data, run->n, true), single_task, run);
     return MNC_OK;
 }
 

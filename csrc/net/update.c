@@ -16,11 +16,11 @@ static void consume(const mnc_pass *pass, const mnc_sink *sink, size_t offset, s
         mnc_real *slots[3] = {NULL, NULL, NULL};
         for (size_t i = 0; i < model->n_slots; i++) slots[i] = mnc_at(model, model->slots[i], offset);
         k->update(sink->update, n, mnc_at(model, model->values, offset), slots, g);
-        mnc_tally_of(pass)->updates++;
+        pass->tally->counters.updates++;
     } else {
         if (first) k->accumulate(n, g, NULL); /* -0 becomes +0 */
         memcpy(total, g, n * k->real_size);
-        mnc_tally_of(pass)->stores++;
+        pass->tally->counters.stores++;
     }
 }
 
@@ -39,12 +39,12 @@ static void dense_block(const mnc_pass *pass, const mnc_sink *sink, size_t s, si
         const size_t left = pass->rows - row0, rows = left < model->spec.reduce_rows ? left : model->spec.reduce_rows;
         const bool first = sink->first && row0 == 0, last = sink->last && rows == left;
         if (sparse) {
-            mnc_tally_of(pass)->sparse_gradient++;
+            pass->tally->counters.sparse_gradient++;
             k->sparse_gradient(g, pass->row_pointers, pass->table, pass->data->blocks, k0 / MNC_FEATURE_BLOCK, k1 - k0,
                                delta, step->ld, row0, row0 + rows, panel0, panel1);
         } else {
             const char *x = s == 0 ? mnc_scratch(pass, pass->plan->x) : mnc_activations(pass, s - 1);
-            mnc_tally_of(pass)->dense_gradient++;
+            pass->tally->counters.dense_gradient++;
             k->dense_gradient(g, x, step->ld_in, k0, k1, delta, step->ld, row0, row0 + rows, panel0, panel1);
         }
         const size_t n = (k1 - k0) * MNC_PANEL;
