@@ -92,14 +92,15 @@ typedef struct mnc_init {
 /* One layer: kind, then activation, then dropout. */
 typedef struct mnc_layer {
     mnc_layer_kind kind;
-    size_t units;              /* MNC_DENSE: outputs; others: ignored (as many as come in) */
-    bool use_bias;             /* MNC_DENSE */
-    mnc_init kernel_init;      /* MNC_DENSE */
-    mnc_init bias_init;        /* MNC_DENSE */
-    double l1, l2;             /* MNC_DENSE: adds l1 sum |W| + l2 sum W^2 to the loss */
-    double bias_l1, bias_l2;   /* the same on the bias */
-    double momentum, epsilon;  /* MNC_NORM: moving = moving * momentum + batch * (1 - momentum); 1 / sqrt(var + epsilon) */
-    bool center, scale;        /* MNC_NORM: learn beta; learn gamma */
+    size_t units;            /* MNC_DENSE: outputs; others: ignored (as many as come in) */
+    bool use_bias;           /* MNC_DENSE */
+    mnc_init kernel_init;    /* MNC_DENSE */
+    mnc_init bias_init;      /* MNC_DENSE */
+    double l1, l2;           /* MNC_DENSE: adds l1 sum |W| + l2 sum W^2 to the loss */
+    double bias_l1, bias_l2; /* the same on the bias */
+    double momentum,
+        epsilon;        /* MNC_NORM: moving = moving * momentum + batch * (1 - momentum); 1 / sqrt(var + epsilon) */
+    bool center, scale; /* MNC_NORM: learn beta; learn gamma */
     mnc_activation activation; /* softmax is part of the head, not an activation */
     double slope;              /* MNC_LEAKY_RELU: factor for negative inputs */
     double dropout;            /* share of outputs set to zero in training, the rest times 1 / (1 - dropout); [0, 1) */
@@ -120,7 +121,7 @@ typedef struct mnc_spec {
     size_t n_layers;
     const mnc_layer *layers;
     mnc_head head;
-    double label_smoothing; /* cross-entropy: y (1 - s) + s / C */
+    double label_smoothing;  /* cross-entropy: y (1 - s) + s / C */
     bool outputs_are_logits; /* mnc_evaluate returns z instead of softmax(z) */
     uint64_t seed;
     size_t reduce_rows; /* chains over batch rows are cut here (part of the arithmetic); a multiple of 16 */
@@ -262,9 +263,9 @@ double mnc_model_penalty(const mnc_model *model);
 /* What really ran, since the model was created. */
 typedef struct mnc_counters {
     uint64_t sparse_forward, dense_forward, dense_delta, sparse_gradient, dense_gradient; /* kernel calls */
-    uint64_t updates; /* parameter blocks updated straight from their gradient tile */
-    uint64_t stores;  /* gradient blocks written to memory */
-    uint64_t workers; /* the largest number of threads that took part in one job */
+    uint64_t updates;    /* parameter blocks updated straight from their gradient tile */
+    uint64_t stores;     /* gradient blocks written to memory */
+    uint64_t workers;    /* the largest number of threads that took part in one job */
     uint64_t chunks[64]; /* pieces of work done by each thread */
 } mnc_counters;
 

@@ -49,6 +49,7 @@ static double polynomial7(const double c[8], double x) {
 }
 
 double mnc_normal_quantile(double p) {
+    /* clang-format off */
     static const double a[8] = {3.3871328727963666080e0, 1.3314166789178437745e2, 1.9715909503065514427e3,
                                 1.3731693765509461125e4, 4.5921953931549871457e4, 6.7265770927008700853e4,
                                 3.3430575583588128105e4, 2.5090809287301226727e3};
@@ -61,19 +62,13 @@ double mnc_normal_quantile(double p) {
     static const double d[8] = {1.0, 2.05319162663775882187e0, 1.67638483018380384940e0, 6.89767334985100004550e-1,
                                 1.48103976427480074590e-1, 1.51986665636164571966e-2, 5.47593808499534494600e-4,
                                 1.05075007164441684324e-9};
-    static const double e[8] = {6.65790464350110377720e0, 5.46378491116411436990e0, 1.78482653991729133580e0,
-                                2.96560571828504891230e-1, 2.65321895265761230930e-2, 1.24266094738807843860e-3,
-                                2.71155556874348757815e-5, 2.01033439929228813265e-7};
-    static const double f[8] = {1.0, 5.99832206555887937690e-1, 1.36929880922735805310e-1, 1.48753612908506148525e-2,
-                                7.86869131145613259100e-4, 1.84631831751005468180e-5, 1.42151175831644588870e-7,
-                                2.04426310338993978564e-15};
+    /* clang-format on */
     const double q = p - 0.5;
     if (q >= -0.425 && q <= 0.425) {
         const double r = 0.180625 - q * q;
         return q * polynomial7(a, r) / polynomial7(b, r);
     }
     const double tail = sqrt(-mnc_log(q < 0 ? p : 1 - p));
-    const double x = tail <= 5 ? polynomial7(c, tail - 1.6) / polynomial7(d, tail - 1.6)
-                               : polynomial7(e, tail - 5) / polynomial7(f, tail - 5);
+    const double x = polynomial7(c, tail - 1.6) / polynomial7(d, tail - 1.6);
     return q < 0 ? -x : x;
 }

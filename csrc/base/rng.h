@@ -18,7 +18,8 @@ void mnc_philox(uint64_t seed, const uint32_t counter[4], uint32_t out[4]);
 
 /* Initial values in double, element i (row-major) of tensor t: uniform in (0, 1). */
 double mnc_random_uniform(uint64_t seed, size_t tensor, size_t element);
-/* The point below which a standard normal variable lies with probability p, 0 < p < 1 (Wichura's AS 241). */
+/* The point below which a standard normal variable lies with probability p (Wichura's AS 241 without its far tails:
+ * 1.4e-11 <= p <= 1 - 1.4e-11, and no u above is nearer to 0 or 1 than 1.1e-10). */
 double mnc_normal_quantile(double p);
 
 #endif

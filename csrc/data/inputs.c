@@ -24,7 +24,8 @@ void mnc_palette_add(mnc_palette *palette, double value) {
 
 /* Element i of x, rounded to the network's dtype. */
 static inline double value_at(const mnc_data *data, size_t i) {
-    const double value = data->element == MNC_REAL32 ? (double)((const float *)data->x)[i] : ((const double *)data->x)[i];
+    const double value =
+        data->element == MNC_REAL32 ? (double)((const float *)data->x)[i] : ((const double *)data->x)[i];
     return data->kernels->dtype == MNC_FLOAT32 ? (double)(float)value : value;
 }
 

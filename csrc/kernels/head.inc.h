@@ -44,7 +44,8 @@ MNC_INLINE vf head_softmax(size_t classes, MNC_REAL *z, MNC_REAL *e) {
 /* One block of at most 16 samples: t[j][16] is scratch holding y on entry and delta on return; the loss is returned. */
 MNC_INLINE vf head_cross_entropy(const mnc_head_args *h, MNC_REAL *z, MNC_REAL *e, MNC_REAL *t, vf sum, vf scale) {
     const vf zero = vf_set1(0), log_sum = v_log(sum);
-    const vf keep = vf_set1((MNC_REAL)(1 - h->smoothing)), share = vf_set1((MNC_REAL)(h->smoothing / (double)h->classes));
+    const vf keep = vf_set1((MNC_REAL)(1 - h->smoothing)),
+             share = vf_set1((MNC_REAL)(h->smoothing / (double)h->classes));
     vf loss = zero;
     for (size_t j = 0; j < h->classes; j++) {
         vf y = vf_load(t + j * 16);

@@ -66,13 +66,13 @@ typedef struct mnc_head_args {
     const mnc_real *a, *f; /* f NULL: all ones */
     size_t ld, classes;
     size_t row0, row1;
-    const uint32_t *ids; /* row r of the buffers is row ids[first + r], or first + r if NULL, of labels, targets, weights */
+    const uint32_t *ids; /* row r here is row ids[first + r] (NULL: first + r) of what follows */
     size_t first;
-    const int32_t *labels;   /* or targets[id * classes + j]; both NULL: outputs only */
+    const int32_t *labels; /* or targets[id * classes + j]; both NULL: outputs only */
     const mnc_real *targets;
     const mnc_real *weights; /* NULL: ones */
     double smoothing;
-    size_t batch; /* B of the mean; not the number of rows here */
+    size_t batch;      /* B of the mean; not the number of rows here */
     mnc_real *outputs; /* NULL, or [row, classes]: softmax(a) or, with raw_outputs or another head, a */
     bool raw_outputs;
     mnc_real *delta;   /* NULL, or [row, ld] */
@@ -84,18 +84,18 @@ typedef struct mnc_head_args {
 /* Batch normalisation of panels panel0 ... panel1 - 1 over rows 0 ... rows - 1. Vectors have ld elements. */
 typedef struct mnc_norm {
     const mnc_real *x;
-    mnc_real *y;    /* forward: out */
-    mnc_real *xhat; /* forward: out, NULL if not wanted; backward: in */
-    size_t ld, rows, cut; /* chains over rows start again every `cut` rows */
+    mnc_real *y;                  /* forward: out */
+    mnc_real *xhat;               /* forward: out, NULL if not wanted; backward: in */
+    size_t ld, rows, cut;         /* chains over rows start again every `cut` rows */
     const mnc_real *gamma, *beta; /* NULL: ones, zeros */
     mnc_real *inv;                /* forward with xhat: out, 1 / sqrt(variance + epsilon); backward: in */
     mnc_real *mean, *variance;    /* forward in training: out, of the batch; inference: in, the moving ones */
     double epsilon;
-    bool frozen;               /* backward: mean and variance were constants (norm_infer) */
-    const mnc_real *delta;     /* backward: in */
-    mnc_real *dgamma, *dbeta;  /* backward: out, overwritten */
-    mnc_real *dx;              /* backward: out; with f, times f */
-    const mnc_real *f;         /* NULL: ones */
+    bool frozen;              /* backward: mean and variance were constants (norm_infer) */
+    const mnc_real *delta;    /* backward: in */
+    mnc_real *dgamma, *dbeta; /* backward: out, overwritten */
+    mnc_real *dx;             /* backward: out; with f, times f */
+    const mnc_real *f;        /* NULL: ones */
     size_t panel0, panel1;
 } mnc_norm;
 
@@ -112,15 +112,15 @@ typedef struct mnc_update {
     mnc_update_kind kind;
     double rate; /* ADAM: with both bias corrections */
     double momentum, rho, one_minus_rho, one_minus_beta1, one_minus_beta2, epsilon;
-    double decay;        /* w is multiplied by 1 - decay first, if not 0 */
-    int momentum_slot;   /* RMSPROP: slot of m, or -1 */
-    int mean_slot;       /* RMSPROP centered: slot of a, or -1 */
+    double decay;      /* w is multiplied by 1 - decay first, if not 0 */
+    int momentum_slot; /* RMSPROP: slot of m, or -1 */
+    int mean_slot;     /* RMSPROP centered: slot of a, or -1 */
 } mnc_update;
 
 typedef struct mnc_kernels {
     const char *isa;
     mnc_dtype dtype;
-    unsigned cpu;   /* feature bits needed */
+    unsigned cpu; /* feature bits needed */
     size_t real_size;
 
     /* z = ((chain of fma over k) + bias) + 0. x: [row, ldx]. Overwrites. */

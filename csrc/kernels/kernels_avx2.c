@@ -3,18 +3,11 @@
 
 #include "base/rng.h"
 #include "cpu/cpu.h"
-#include "kernels/tables.h"
+#include "kernels/kernels.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 #include <math.h>
-
-#ifdef __clang__
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
-#endif
 
 #define MNC_REAL float
 #define MNC_REAL_IS_F64 0
@@ -23,12 +16,8 @@
 #define MNC_ISA avx2_f32
 #define MNC_ISA_NAME "avx2"
 #define MNC_ISA_CPU MNC_CPU_AVX2_FMA
+#include "simd/target_avx2.h"
 #include "simd/simd_avx2.h"
 #include "kernels/table.inc.h"
-
-#ifdef __clang__
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
+#include "simd/target_end.h"
 #endif

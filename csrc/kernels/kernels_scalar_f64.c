@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "kernels/tables.h"
+#include "kernels/kernels.h"
 
 #define MNC_REAL double
 #define MNC_REAL_IS_F64 1

@@ -5,11 +5,11 @@
 
 #include <math.h>
 
-#define LIBM(name, expression)                                   \
-    MNC_INLINE vf name(vf x) {                                   \
-        vf r;                                                    \
-        for (int i = 0; i < 16; i++) r.v[i] = expression;        \
-        return r;                                                \
+#define LIBM(name, expression)                            \
+    MNC_INLINE vf name(vf x) {                            \
+        vf r;                                             \
+        for (int i = 0; i < 16; i++) r.v[i] = expression; \
+        return r;                                         \
     }
 LIBM(v_exp, exp(x.v[i]))
 LIBM(v_log, log(x.v[i]))

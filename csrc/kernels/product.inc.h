@@ -125,8 +125,8 @@ static void MNC_K(dense_delta)(const mnc_product *p, const mnc_real *delta_, siz
             for (size_t j = 0; j < outputs; j++) dt[j * MNC_SAMPLE_BLOCK + s] = delta[(row + s) * ldd + j];
         for (size_t k = 0; k < p->inputs;) {
             const int m = at_most(p->inputs - k, MNC_MR);
-#define CALL(M)                                                                            \
-    samples > 16 ? delta_tile(M, MNC_NP, p, dt, outputs, f, row, samples, k)               \
+#define CALL(M)                                                              \
+    samples > 16 ? delta_tile(M, MNC_NP, p, dt, outputs, f, row, samples, k) \
                  : delta_tile(M, 1, p, dt, outputs, f, row, samples, k)
             WITH_CONSTANT_M(m, CALL)
 #undef CALL

@@ -2,7 +2,13 @@
 #include <string.h>
 
 #include "cpu/cpu.h"
-#include "kernels/tables.h"
+#include "kernels/kernels.h"
+
+extern const mnc_kernels mnc_kernels_scalar_f32, mnc_kernels_scalar_f64;
+#if defined(__x86_64__)
+extern const mnc_kernels mnc_kernels_avx2_f32, mnc_kernels_avx2_f64;
+extern const mnc_kernels mnc_kernels_avx512_f32, mnc_kernels_avx512_f64;
+#endif
 
 typedef struct {
     const mnc_kernels *f32, *f64;

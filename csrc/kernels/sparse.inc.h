@@ -4,7 +4,8 @@
 
 /* z of one row: continues the chains with the entries of one block. */
 MNC_INLINE void sparse_row_forward(const int n, const mnc_sparse_row *entry, const mnc_sparse_row *end,
-                                   const MNC_REAL *table, const MNC_REAL *w, size_t panel_size, vf acc[MNC_SPARSE_PANELS]) {
+                                   const MNC_REAL *table, const MNC_REAL *w, size_t panel_size,
+                                   vf acc[MNC_SPARSE_PANELS]) {
     for (; entry < end; entry++) {
         const vf x = vf_set1(table[*entry & 255]);
         const MNC_REAL *row = w + (size_t)(*entry >> 8) * MNC_PANEL;

@@ -58,16 +58,6 @@ static bool rows_finite(const mnc_pass *pass, size_t s, size_t row0, size_t row1
     return pass->model->kernels->finite((row1 - row0) * ld, mnc_at(pass->model, delta, row0 * ld));
 }
 
-/* Dropout of the inputs multiplies their gradient as it multiplied them. */
-static void drop_input_gradient(const mnc_pass *pass, size_t row0, size_t row1) {
-    const size_t ld = mnc_round16(pass->model->spec.inputs);
-    mnc_dropout dropout;
-    if (!mnc_pass_dropout(pass, 0, &dropout)) return;
-    const mnc_map map = {.a = mnc_scratch(pass, pass->plan->dx), .ld = ld, .activation = MNC_LINEAR, .dropout = &dropout,
-                         .row0 = row0, .row1 = row1, .panel0 = 0, .panel1 = ld / MNC_PANEL};
-    pass->model->kernels->activate(&map);
-}
-
 void mnc_pass_backward(const mnc_pass *pass) {
     const mnc_model *model = pass->model;
     bool finite = true;
@@ -86,6 +76,6 @@ void mnc_pass_backward(const mnc_pass *pass) {
                 model->kernels->multiply(to.delta, mnc_scratch(pass, pass->plan->delta[s]), to.f, step->ld, row0, row1);
         }
     }
-    if (pass->input_gradient) drop_input_gradient(pass, row0, row1);
+    if (pass->input_gradient) mnc_pass_drop_inputs(pass, mnc_scratch(pass, pass->plan->dx), row0, row1);
     *(mnc_scratch(pass, pass->plan->bad) + pass->thread * MNC_ALIGN) = !finite;
 }

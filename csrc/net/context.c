@@ -5,8 +5,9 @@
 mnc_status mnc_context_create(mnc_context **out, const char *isa, size_t threads, mnc_error *err) {
     const mnc_kernels *kernels = mnc_kernels_find(isa, MNC_FLOAT32);
     if (!kernels)
-        return mnc_fail(err, MNC_UNSUPPORTED, "instruction set \"%.20s\" is unknown or this CPU lacks it; best here: %s",
-                        isa ? isa : "", mnc_isa_name(0));
+        return mnc_fail(err, MNC_UNSUPPORTED,
+                        "instruction set \"%.20s\" is unknown or this CPU lacks it; best here: %s", isa ? isa : "",
+                        mnc_isa_name(0));
     void *block = NULL;
     mnc_status status = mnc_allocate(&block, sizeof(mnc_context), err);
     if (status != MNC_OK) return status;

@@ -154,7 +154,8 @@ static void forget_targets(mnc_data *data) {
 
 mnc_status mnc_data_set_labels(mnc_data *data, const int32_t *labels, size_t classes, mnc_error *err) {
     void *copy = NULL;
-    if (classes < 1 || classes > INT32_MAX) return mnc_fail(err, MNC_INVALID, "classes must be positive, not %zu", classes);
+    if (classes < 1 || classes > INT32_MAX)
+        return mnc_fail(err, MNC_INVALID, "classes must be positive, not %zu", classes);
     const mnc_status status = mnc_allocate_array(&copy, data->n, sizeof *labels, err);
     if (status != MNC_OK) return status;
     memcpy(copy, labels, data->n * sizeof *labels); /* first, so that what is checked is what is used */
@@ -171,8 +172,8 @@ mnc_status mnc_data_set_labels(mnc_data *data, const int32_t *labels, size_t cla
 }
 
 /* A copy of doubles as reals; each must be finite and at least `least`. */
-static mnc_status copy_reals(mnc_data *data, void **out, const double *x, size_t columns, double least, const char *what,
-                             mnc_error *err) {
+static mnc_status copy_reals(mnc_data *data, void **out, const double *x, size_t columns, double least,
+                             const char *what, mnc_error *err) {
     size_t count = 0;
     void *copy = NULL;
     if (columns < 1 || !mnc_size_mul(data->n, columns, &count))

@@ -19,8 +19,13 @@ static void run_part(void *argument, const mnc_team *team, size_t thread) {
     const run *r = argument;
     const size_t classes = r->model->steps[r->model->n_steps - 1].outputs;
     const mnc_team alone = {team->pool, 1};
-    mnc_pass pass = {.model = r->model, .plan = &r->plans[thread], .data = r->data, .team = &alone,
-                     .tally = &r->model->tally[thread], .batch = 1, .inference = true};
+    mnc_pass pass = {.model = r->model,
+                     .plan = &r->plans[thread],
+                     .data = r->data,
+                     .team = &alone,
+                     .tally = &r->model->tally[thread],
+                     .batch = 1,
+                     .inference = true};
     size_t begin, end;
     mnc_split(r->n, 16, team->size, thread, &begin, &end);
     for (size_t done = begin; done < end; done += BLOCK) {
@@ -55,7 +60,8 @@ mnc_status mnc_evaluate(mnc_model *model, const mnc_data *data, size_t first, si
     mnc_status status = mnc_data_check(model, data, losses || correct, err);
     if (status != MNC_OK) return status;
     if (n > data->n || first > data->n - n)
-        return mnc_fail(err, MNC_INVALID, "rows %zu ... %zu were asked for, the data has %zu", first, first + n, data->n);
+        return mnc_fail(err, MNC_INVALID, "rows %zu ... %zu were asked for, the data has %zu", first, first + n,
+                        data->n);
     const size_t wanted = mnc_plan_team(model, data, n, false);
     status = prepare_threads(&r, wanted, err);
     if (status == MNC_OK) {

@@ -28,17 +28,22 @@ static size_t row_id(const mnc_pass *pass, size_t row) {
     return pass->ids ? pass->ids[pass->first + row] : pass->first + row;
 }
 
+void mnc_pass_drop_inputs(const mnc_pass *pass, char *x, size_t row0, size_t row1) {
+    const size_t ld = mnc_round16(pass->model->spec.inputs);
+    mnc_dropout dropout;
+    const bool drops = mnc_pass_dropout(pass, 0, &dropout);
+    const mnc_map map = {.a = x, .ld = ld, .dropout = &dropout, .row0 = row0, .row1 = row1, .panel1 = ld / MNC_PANEL};
+    if (drops) pass->model->kernels->activate(&map);
+}
+
 /* Rows row0 ... row1 - 1 of the chunk as dense reals, with input dropout. */
 static void assemble_dense(const mnc_pass *pass, size_t row0, size_t row1) {
     const mnc_model *model = pass->model;
     const size_t ld = mnc_round16(model->spec.inputs);
     char *x = mnc_scratch(pass, pass->plan->x);
-    for (size_t row = row0; row < row1; row++) mnc_data_row(pass->data, row_id(pass, row), mnc_at(model, x, row * ld), ld);
-    mnc_dropout dropout;
-    if (!mnc_pass_dropout(pass, 0, &dropout)) return;
-    const mnc_map map = {.a = x, .ld = ld, .activation = MNC_LINEAR, .dropout = &dropout, .row0 = row0, .row1 = row1,
-                         .panel0 = 0, .panel1 = ld / MNC_PANEL};
-    model->kernels->activate(&map);
+    for (size_t row = row0; row < row1; row++)
+        mnc_data_row(pass->data, row_id(pass, row), mnc_at(model, x, row * ld), ld);
+    mnc_pass_drop_inputs(pass, x, row0, row1);
 }
 
 static void assemble_sparse(const mnc_pass *pass, size_t row0, size_t row1) {
@@ -46,7 +51,8 @@ static void assemble_sparse(const mnc_pass *pass, size_t row0, size_t row1) {
     const bool drops = mnc_pass_dropout(pass, 0, &dropout);
     for (size_t row = row0; row < row1; row++) {
         const mnc_sparse_row *record = mnc_index_row(pass->data, row_id(pass, row));
-        mnc_sparse_row *out = (mnc_sparse_row *)mnc_scratch(pass, pass->plan->records) + row * pass->plan->record_stride;
+        mnc_sparse_row *out =
+            (mnc_sparse_row *)mnc_scratch(pass, pass->plan->records) + row * pass->plan->record_stride;
         if (drops)
             mnc_index_drop(pass->data, record, &dropout, row, out);
         else
@@ -70,7 +76,8 @@ void mnc_pass_inputs(mnc_pass *pass) {
     const mnc_sparse_row **pointers = (const mnc_sparse_row **)mnc_thread_scratch(pass, plan->row_pointers);
     const mnc_sparse_row *records = (const mnc_sparse_row *)mnc_scratch(pass, plan->records);
     for (size_t row = 0; row < pass->rows; row++)
-        pointers[row] = plan->assembled ? records + row * plan->record_stride : mnc_index_row(pass->data, row_id(pass, row));
+        pointers[row] =
+            plan->assembled ? records + row * plan->record_stride : mnc_index_row(pass->data, row_id(pass, row));
     pass->row_pointers = pointers;
     pass->table = plan->assembled ? mnc_scratch(pass, plan->table) : pass->data->table;
 }
@@ -189,17 +196,9 @@ static void panel_penalties(const mnc_pass *pass) {
     mnc_split(pass->plan->n_panels, 1, pass->team->size, pass->thread, &begin, &end);
     for (size_t s = 0; s < model->n_steps; s++) {
         const mnc_step *step = &model->steps[s];
-        const mnc_layer *layer = &step->layer;
-        if (layer->kind != MNC_DENSE) continue;
-        const bool kernel = layer->l1 != 0 || layer->l2 != 0, bias = layer->bias_l1 != 0 || layer->bias_l2 != 0;
-        for (size_t panel = 0; panel < step->panels; panel++, index++) {
-            if (index < begin || index >= end) continue;
-            const char *w = mnc_at(model, model->values, step->weights + panel * step->panel_size);
-            const size_t n = step->inputs * MNC_PANEL;
-            penalties[index] = kernel ? model->kernels->penalty(n, w, layer->l1, layer->l2) : 0;
-            if (bias && layer->use_bias)
-                penalties[index] += model->kernels->penalty(MNC_PANEL, mnc_at(model, w, n), layer->bias_l1, layer->bias_l2);
-        }
+        if (step->layer.kind != MNC_DENSE) continue;
+        for (size_t panel = 0; panel < step->panels; panel++, index++)
+            if (index >= begin && index < end) penalties[index] = mnc_panel_penalty(model, step, panel);
     }
 }
 

@@ -36,8 +36,7 @@ static void compile_step(mnc_model *model, mnc_layout *layout, size_t s, const m
         step->panel_size = rows * MNC_PANEL;
         step->weights = reserve_elements(layout, rows, step->outputs);
         add_tensor(model, s, MNC_KERNEL, inputs, step->outputs, true, step->weights);
-        if (layer->use_bias)
-            add_tensor(model, s, MNC_BIAS, 1, step->outputs, true, step->weights + inputs * MNC_PANEL);
+        if (layer->use_bias) add_tensor(model, s, MNC_BIAS, 1, step->outputs, true, step->weights + inputs * MNC_PANEL);
     } else if (layer->kind == MNC_NORM) {
         model->has_norm = true;
         const size_t n = step->outputs;
@@ -178,7 +177,8 @@ static mnc_status part_base(const mnc_model *model, mnc_part part, size_t i, cha
         return mnc_fail(err, MNC_INVALID, "tensor %zu of %zu does not exist", i, model->n_tensors);
     char *const bases[] = {model->values, model->gradients, model->slots[0], model->slots[1], model->slots[2]};
     if ((unsigned)part > MNC_SLOT2) return mnc_fail(err, MNC_INVALID, "unknown part %d", part);
-    if (!bases[part]) return mnc_fail(err, MNC_INVALID, "this network has no such part yet (gradient or optimizer slot)");
+    if (!bases[part])
+        return mnc_fail(err, MNC_INVALID, "this network has no such part yet (gradient or optimizer slot)");
     *out = bases[part];
     return MNC_OK;
 }
@@ -226,20 +226,22 @@ uint64_t mnc_model_hash(const mnc_model *model) {
 mnc_progress mnc_model_progress(const mnc_model *model) { return model->progress; }
 void mnc_model_set_progress(mnc_model *model, mnc_progress progress) { model->progress = progress; }
 
+double mnc_panel_penalty(const mnc_model *model, const mnc_step *step, size_t panel) {
+    const mnc_layer *layer = &step->layer;
+    const size_t n = step->inputs * MNC_PANEL;
+    const char *w = mnc_at(model, model->values, step->weights + panel * step->panel_size);
+    double sum = 0;
+    if (layer->l1 != 0 || layer->l2 != 0) sum += model->kernels->penalty(n, w, layer->l1, layer->l2);
+    if (layer->use_bias && (layer->bias_l1 != 0 || layer->bias_l2 != 0))
+        sum += model->kernels->penalty(MNC_PANEL, mnc_at(model, w, n), layer->bias_l1, layer->bias_l2);
+    return sum;
+}
+
 double mnc_model_penalty(const mnc_model *model) {
     double sum = 0;
-    for (size_t s = 0; s < model->n_steps; s++) {
-        const mnc_step *step = &model->steps[s];
-        const mnc_layer *layer = &step->layer;
-        if (layer->kind != MNC_DENSE) continue;
-        for (size_t panel = 0; panel < step->panels; panel++) {
-            const char *w = mnc_at(model, model->values, step->weights + panel * step->panel_size);
-            const size_t n = step->inputs * MNC_PANEL;
-            if (layer->l1 != 0 || layer->l2 != 0) sum += model->kernels->penalty(n, w, layer->l1, layer->l2);
-            if (layer->use_bias && (layer->bias_l1 != 0 || layer->bias_l2 != 0))
-                sum += model->kernels->penalty(MNC_PANEL, mnc_at(model, w, n), layer->bias_l1, layer->bias_l2);
-        }
-    }
+    for (size_t s = 0; s < model->n_steps; s++)
+        for (size_t panel = 0; model->steps[s].layer.kind == MNC_DENSE && panel < model->steps[s].panels; panel++)
+            sum += mnc_panel_penalty(model, &model->steps[s], panel);
     return sum;
 }
 

@@ -15,12 +15,12 @@ struct mnc_context {
 /* One step of the line, compiled from an mnc_layer. Offsets count elements in the parameter arena. */
 typedef struct mnc_step {
     mnc_layer layer;
-    size_t inputs, outputs;     /* features */
-    size_t ld_in, ld, panels;   /* of the outputs: ld = 16 panels */
-    size_t panel_size;          /* dense */
-    size_t weights;             /* dense: panels */
+    size_t inputs, outputs;             /* features */
+    size_t ld_in, ld, panels;           /* of the outputs: ld = 16 panels */
+    size_t panel_size;                  /* dense */
+    size_t weights;                     /* dense: panels */
     size_t gamma, beta, mean, variance; /* norm: [ld] each */
-    bool has_f;                 /* training needs a derivative buffer */
+    bool has_f;                         /* training needs a derivative buffer */
 } mnc_step;
 
 /* What each thread keeps to itself; a cache line apart. */
@@ -42,12 +42,12 @@ typedef struct mnc_plan {
     size_t *offsets;
     size_t first_a[2]; /* a of step 0, by turns: the next chunk begins while others still read this one's */
     size_t x, dx, records, record_stride;
-    size_t norm;       /* per step: inv, mean, variance, dgamma, dbeta, [max ld] each */
+    size_t norm; /* per step: inv, mean, variance, dgamma, dbeta, [max ld] each */
     size_t norm_stride, norm_vector;
-    size_t table;      /* scaled for input dropout */
+    size_t table;                           /* scaled for input dropout */
     size_t losses, correct, bad, penalties; /* [rows], [rows], one cache line per thread, [all panels] */
     size_t n_panels;
-    size_t thread, thread_stride;          /* per thread: */
+    size_t thread, thread_stride;                    /* per thread: */
     size_t row_pointers, gradient, head, transposed; /* offsets within a thread's part */
 } mnc_plan;
 
@@ -81,6 +81,11 @@ static inline void *mnc_at(const mnc_model *model, const void *base, size_t i) {
 
 /* Checks a spec in full; the message names layer and field. */
 mnc_status mnc_spec_check(const mnc_spec *spec, mnc_error *err);
+
+/* ---------------------------------------------------------------- model.c */
+
+/* l1 and l2 of one panel of a dense step. */
+double mnc_panel_penalty(const mnc_model *model, const mnc_step *step, size_t panel);
 
 /* ---------------------------------------------------------------- plan.c */
 
@@ -135,6 +140,8 @@ bool mnc_step_by_panels(const mnc_pass *pass, size_t s);
 /* The dropout of layer l (0: inputs, 1 + s: step s) in this pass; false if there is none. */
 bool mnc_pass_dropout(const mnc_pass *pass, size_t l, mnc_dropout *out);
 
+/* Dropout of the inputs, on rows of x[rows, round16(inputs)]: the inputs themselves or their gradient. */
+void mnc_pass_drop_inputs(const mnc_pass *pass, char *x, size_t row0, size_t row1);
 /* Puts the chunk's inputs together; ends with a barrier if the plan says `assembled`. */
 void mnc_pass_inputs(mnc_pass *pass);
 /* All steps. The thread's own rows of the last step are ready on return (after a barrier, if it was cut by panels). */
@@ -153,8 +160,8 @@ void mnc_pass_statistics(const mnc_pass *pass);
 
 /* What becomes of the gradients of a chunk. */
 typedef struct mnc_sink {
-    bool first, last;     /* chunk of the batch */
-    bool store;           /* leave the total in model->gradients instead of updating */
+    bool first, last; /* chunk of the batch */
+    bool store;       /* leave the total in model->gradients instead of updating */
     const mnc_update *update;
 } mnc_sink;
 

@@ -47,8 +47,8 @@ static void lay_out_inputs(const mnc_model *model, mnc_plan *plan, mnc_layout *l
     plan->x = reserve_matrix(layout, plan->sparse ? 0 : plan->rows, ld, size);
     plan->dx = reserve_matrix(layout, plan->with_dx ? plan->rows : 0, ld, size);
     plan->record_stride = data->blocks + data->features;
-    plan->records =
-        reserve_matrix(layout, plan->sparse && plan->assembled ? plan->rows : 0, plan->record_stride, sizeof(mnc_sparse_row));
+    plan->records = reserve_matrix(layout, plan->sparse && plan->assembled ? plan->rows : 0, plan->record_stride,
+                                   sizeof(mnc_sparse_row));
     plan->table = mnc_reserve(layout, 256, size);
     plan->losses = mnc_reserve(layout, plan->rows, sizeof(double));
     plan->correct = mnc_reserve(layout, plan->rows, 1);
@@ -120,7 +120,8 @@ size_t mnc_plan_team(const mnc_model *model, const mnc_data *data, size_t rows, 
     for (size_t s = 0; s < model->n_steps; s++) {
         const mnc_step *step = &model->steps[s];
         const double products = step->layer.kind == MNC_DENSE ? (double)step->inputs * (double)step->panels : 0;
-        const double share = s == 0 && data->offsets ? (double)data->nonzeros / ((double)data->n * (double)data->features) : 1;
+        const double share =
+            s == 0 && data->offsets ? (double)data->nonzeros / ((double)data->n * (double)data->features) : 1;
         work += (double)rows * (products * share + 4 * (double)step->panels);
         parameters += products;
     }

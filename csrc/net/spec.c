@@ -30,8 +30,8 @@ static mnc_status check_init(const mnc_init *init, size_t layer, mnc_error *err)
     if ((unsigned)init->kind > MNC_INIT_SCALED_NORMAL || (unsigned)init->fan > MNC_FAN_AVG)
         return mnc_fail(err, MNC_INVALID, "layer %zu: unknown initialiser", layer);
     if (!isfinite(init->a) || !isfinite(init->b))
-        return mnc_fail(err, MNC_INVALID, "layer %zu: initialiser parameters must be finite, not %g and %g", layer, init->a,
-                        init->b);
+        return mnc_fail(err, MNC_INVALID, "layer %zu: initialiser parameters must be finite, not %g and %g", layer,
+                        init->a, init->b);
     if (init->kind >= MNC_INIT_SCALED_UNIFORM && init->a <= 0)
         return mnc_fail(err, MNC_INVALID, "layer %zu: initialiser scale must be positive, not %g", layer, init->a);
     return MNC_OK;
@@ -47,16 +47,18 @@ static mnc_status check_dense(const mnc_layer *layer, size_t i, mnc_error *err) 
 }
 
 static mnc_status check_layer(const mnc_layer *layer, size_t i, mnc_error *err) {
-    if ((unsigned)layer->kind > MNC_MAP) return mnc_fail(err, MNC_INVALID, "layer %zu: unknown kind %d", i, layer->kind);
+    if ((unsigned)layer->kind > MNC_MAP)
+        return mnc_fail(err, MNC_INVALID, "layer %zu: unknown kind %d", i, layer->kind);
     if ((unsigned)layer->activation > MNC_SIGMOID)
         return mnc_fail(err, MNC_INVALID, "layer %zu: unknown activation %d", i, layer->activation);
-    if (!isfinite(layer->slope)) return mnc_fail(err, MNC_INVALID, "layer %zu: slope must be finite, not %g", i, layer->slope);
+    if (!isfinite(layer->slope))
+        return mnc_fail(err, MNC_INVALID, "layer %zu: slope must be finite, not %g", i, layer->slope);
     if (!is_share(layer->dropout))
         return mnc_fail(err, MNC_INVALID, "layer %zu: dropout must be in [0, 1), not %g", i, layer->dropout);
-    if (layer->kind == MNC_NORM && (!(layer->epsilon > 0) || !isfinite(layer->epsilon) || !(layer->momentum >= 0) ||
-                                    !(layer->momentum <= 1)))
-        return mnc_fail(err, MNC_INVALID, "layer %zu: epsilon must be positive and momentum in [0, 1], not %g and %g", i,
-                        layer->epsilon, layer->momentum);
+    if (layer->kind == MNC_NORM &&
+        (!(layer->epsilon > 0) || !isfinite(layer->epsilon) || !(layer->momentum >= 0) || !(layer->momentum <= 1)))
+        return mnc_fail(err, MNC_INVALID, "layer %zu: epsilon must be positive and momentum in [0, 1], not %g and %g",
+                        i, layer->epsilon, layer->momentum);
     return layer->kind == MNC_DENSE ? check_dense(layer, i, err) : MNC_OK;
 }
 
@@ -72,13 +74,15 @@ mnc_status mnc_spec_check(const mnc_spec *spec, mnc_error *err) {
     if (!is_share(spec->label_smoothing))
         return mnc_fail(err, MNC_INVALID, "label smoothing must be in [0, 1), not %g", spec->label_smoothing);
     if (spec->reduce_rows < 16 || spec->reduce_rows % 16 || spec->reduce_rows > (1u << 20))
-        return mnc_fail(err, MNC_INVALID, "reduce_rows must be a multiple of 16 up to 2^20, not %zu", spec->reduce_rows);
+        return mnc_fail(err, MNC_INVALID, "reduce_rows must be a multiple of 16 up to 2^20, not %zu",
+                        spec->reduce_rows);
     if ((unsigned)spec->head > MNC_HEAD_INNER_PRODUCT) return mnc_fail(err, MNC_INVALID, "unknown head %d", spec->head);
     for (size_t i = 0; i < spec->n_layers; i++) {
         const mnc_status status = check_layer(&spec->layers[i], i, err);
         if (status != MNC_OK) return status;
     }
     if (spec->head == MNC_HEAD_SOFTMAX_CROSS_ENTROPY && spec->layers[spec->n_layers - 1].activation != MNC_LINEAR)
-        return mnc_fail(err, MNC_INVALID, "with softmax and cross-entropy the last layer's own activation must be linear");
+        return mnc_fail(err, MNC_INVALID,
+                        "with softmax and cross-entropy the last layer's own activation must be linear");
     return MNC_OK;
 }

@@ -75,8 +75,14 @@ static void fit_task(void *argument, const mnc_team *team, size_t thread) {
     const mnc_job *job = run->job;
     const size_t begin = job->batches_done;
     const mnc_progress progress = model->progress;
-    mnc_pass pass = {.model = model, .plan = &model->train, .data = job->data, .team = team, .thread = thread,
-                     .tally = &model->tally[thread], .ids = job->order, .training = true};
+    mnc_pass pass = {.model = model,
+                     .plan = &model->train,
+                     .data = job->data,
+                     .team = team,
+                     .thread = thread,
+                     .tally = &model->tally[thread],
+                     .ids = job->order,
+                     .training = true};
     for (size_t batch = begin; batch * job->batch_size < job->n; batch++) {
         const size_t left = job->n - batch * job->batch_size, ahead = batch - begin;
         mnc_update update;
@@ -98,7 +104,8 @@ static mnc_status check_order(const mnc_data *data, const uint32_t *order, size_
         return mnc_fail(err, MNC_INVALID, "%zu rows were asked for, the data has %zu", n, data->n);
     for (size_t i = 0; order && i < n; i++)
         if (order[i] >= data->n)
-            return mnc_fail(err, MNC_INVALID, "order[%zu] is %u, the data has rows 0 ... %zu", i, order[i], data->n - 1);
+            return mnc_fail(err, MNC_INVALID, "order[%zu] is %u, the data has rows 0 ... %zu", i, order[i],
+                            data->n - 1);
     return MNC_OK;
 }
 
@@ -106,10 +113,12 @@ static mnc_status check_job(const mnc_model *model, const mnc_job *job, mnc_erro
     const mnc_status status = mnc_data_check(model, job->data, true, err);
     if (status != MNC_OK) return status;
     if (!model->has_optimizer) return mnc_fail(err, MNC_INVALID, "set an optimizer before training");
-    if (job->batch_size < 1) return mnc_fail(err, MNC_INVALID, "batch_size must be at least 1, not %zu", job->batch_size);
+    if (job->batch_size < 1)
+        return mnc_fail(err, MNC_INVALID, "batch_size must be at least 1, not %zu", job->batch_size);
     const size_t batches = (job->n + job->batch_size - 1) / job->batch_size;
     for (size_t i = 0; job->rates && i < batches; i++)
-        if (!isfinite(job->rates[i])) return mnc_fail(err, MNC_INVALID, "the rate of batch %zu is %g", i, job->rates[i]);
+        if (!isfinite(job->rates[i]))
+            return mnc_fail(err, MNC_INVALID, "the rate of batch %zu is %g", i, job->rates[i]);
     if (!job->rates && !isfinite(job->rate)) return mnc_fail(err, MNC_INVALID, "the rate is %g", job->rate);
     return check_order(job->data, job->order, job->n, err);
 }
@@ -136,7 +145,8 @@ mnc_status mnc_fit(mnc_model *model, mnc_job *job, mnc_error *err) {
     model->progress.step += run.batches;
     model->progress.optimizer_step += run.batches;
     if (run.not_finite)
-        return mnc_fail(err, MNC_NOT_FINITE, "the loss or a delta became infinite or NaN in batch %zu", job->batches_done);
+        return mnc_fail(err, MNC_NOT_FINITE, "the loss or a delta became infinite or NaN in batch %zu",
+                        job->batches_done);
     return MNC_OK;
 }
 
@@ -161,11 +171,19 @@ static void copy_rows(const mnc_pass *pass, char *to, const char *from, size_t w
 static void single_task(void *argument, const mnc_team *team, size_t thread) {
     single_run *run = argument;
     mnc_model *model = run->model;
-    mnc_pass pass = {.model = model, .plan = &model->train, .data = run->data, .team = team, .thread = thread,
-                     .tally = &model->tally[thread], .ids = run->order, .batch = run->n, .training = run->training, .input_gradient = run->dx != NULL,
+    mnc_pass pass = {.model = model,
+                     .plan = &model->train,
+                     .data = run->data,
+                     .team = team,
+                     .thread = thread,
+                     .tally = &model->tally[thread],
+                     .ids = run->order,
+                     .batch = run->n,
+                     .training = run->training,
+                     .input_gradient = run->dx != NULL,
                      .step = model->progress.step};
     const size_t chunk = mnc_plan_chunk(model, run->n, run->training);
-    const mnc_step *last = &model->steps[model->n_steps - 1];
+    const size_t classes = model->steps[model->n_steps - 1].outputs;
     double loss_sum = 0, penalty = 0;
     for (size_t done = 0; done < run->n; done += chunk) {
         const size_t left = run->n - done;
@@ -174,8 +192,7 @@ static void single_task(void *argument, const mnc_team *team, size_t thread) {
         pass.parity ^= 1;
         mnc_pass_inputs(&pass);
         mnc_pass_forward(&pass);
-        char *outputs = run->outputs ? run->outputs + done * last->outputs * model->kernels->real_size : NULL;
-        mnc_pass_head(&pass, run->gradients, outputs);
+        mnc_pass_head(&pass, run->gradients, run->outputs ? mnc_at(model, run->outputs, done * classes) : NULL);
         if (run->gradients) mnc_pass_backward(&pass);
         mnc_team_barrier(team);
         if (run->gradients) {
@@ -207,8 +224,8 @@ static mnc_status run_single(single_run *run, mnc_error *err) {
 
 mnc_status mnc_gradients(mnc_model *model, const mnc_data *data, const uint32_t *order, size_t n, bool training,
                          double *loss, void *dx, mnc_error *err) {
-    single_run run = {.model = model, .data = data, .order = order, .n = n, .training = training, .gradients = true,
-                      .dx = dx};
+    single_run run = {
+        .model = model, .data = data, .order = order, .n = n, .training = training, .gradients = true, .dx = dx};
     const mnc_status status = run_single(&run, err);
     if (status == MNC_OK && loss) *loss = run.loss;
     return status;
@@ -216,7 +233,12 @@ mnc_status mnc_gradients(mnc_model *model, const mnc_data *data, const uint32_t 
 
 mnc_status mnc_forward_training(mnc_model *model, const mnc_data *data, const uint32_t *order, size_t n,
                                 bool update_statistics, void *outputs, mnc_error *err) {
-    single_run run = {.model = model, .data = data, .order = order, .n = n, .training = true,
-                      .statistics = update_statistics, .outputs = outputs};
+    single_run run = {.model = model,
+                      .data = data,
+                      .order = order,
+                      .n = n,
+                      .training = true,
+                      .statistics = update_statistics,
+                      .outputs = outputs};
     return run_single(&run, err);
 }

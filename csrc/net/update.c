@@ -92,11 +92,11 @@ static void update_norm(const mnc_pass *pass, const mnc_sink *sink, size_t s) {
     const mnc_step *step = &pass->model->steps[s];
     if (s % pass->team->size != pass->thread) return;
     if (step->layer.scale)
-        consume(pass, sink, step->gamma, step->ld, mnc_norm_vector(pass, s, MNC_NORM_DGAMMA), sink->first,
-                sink->last, 0, 0);
+        consume(pass, sink, step->gamma, step->ld, mnc_norm_vector(pass, s, MNC_NORM_DGAMMA), sink->first, sink->last,
+                0, 0);
     if (step->layer.center)
-        consume(pass, sink, step->beta, step->ld, mnc_norm_vector(pass, s, MNC_NORM_DBETA), sink->first,
-                sink->last, 0, 0);
+        consume(pass, sink, step->beta, step->ld, mnc_norm_vector(pass, s, MNC_NORM_DBETA), sink->first, sink->last, 0,
+                0);
 }
 
 void mnc_pass_statistics(const mnc_pass *pass) {

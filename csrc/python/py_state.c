@@ -58,22 +58,12 @@ static void raise_not_finite(const core_state *state, const mnc_error *err, cons
 
 PyObject *mnc_raise(const core_state *state, const mnc_error *err, const mnc_job *job) {
     switch (err->status) {
-    case MNC_INVALID:
-        PyErr_SetString(PyExc_ValueError, err->message);
-        break;
-    case MNC_NO_MEMORY:
-        PyErr_SetString(PyExc_MemoryError, err->message);
-        break;
-    case MNC_UNSUPPORTED:
-        PyErr_SetString(PyExc_RuntimeError, err->message);
-        break;
-    case MNC_NOT_FINITE:
-        raise_not_finite(state, err, job);
-        break;
+    case MNC_INVALID: PyErr_SetString(PyExc_ValueError, err->message); break;
+    case MNC_NO_MEMORY: PyErr_SetString(PyExc_MemoryError, err->message); break;
+    case MNC_UNSUPPORTED: PyErr_SetString(PyExc_RuntimeError, err->message); break;
+    case MNC_NOT_FINITE: raise_not_finite(state, err, job); break;
     case MNC_OK:
-    default:
-        PyErr_Format(PyExc_SystemError, "the core failed with status %d", (int)err->status);
-        break;
+    default: PyErr_Format(PyExc_SystemError, "the core failed with status %d", (int)err->status); break;
     }
     return NULL;
 }

@@ -35,8 +35,7 @@ MNC_INLINE vf vf_select(vm m, vf a, vf b) {
     return (vf){_mm256_blendv_ps(b.lo, a.lo, m.lo), _mm256_blendv_ps(b.hi, a.hi, m.hi)};
 }
 MNC_INLINE __m256 pow2_half(__m256 n) {
-    return _mm256_castsi256_ps(
-        _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvttps_epi32(n), _mm256_set1_epi32(127)), 23));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvttps_epi32(n), _mm256_set1_epi32(127)), 23));
 }
 MNC_INLINE vf vf_pow2(vf n) { return (vf){pow2_half(n.lo), pow2_half(n.hi)}; }
 MNC_INLINE __m256 split_half(__m256 x, __m256 *mantissa) {
@@ -54,9 +53,7 @@ MNC_INLINE vu vu_iota(uint32_t first) {
     return (vu){_mm256_add_epi32(base, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)),
                 _mm256_add_epi32(base, _mm256_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15))};
 }
-MNC_INLINE vu vu_xor(vu a, vu b) {
-    return (vu){_mm256_xor_si256(a.lo, b.lo), _mm256_xor_si256(a.hi, b.hi)};
-}
+MNC_INLINE vu vu_xor(vu a, vu b) { return (vu){_mm256_xor_si256(a.lo, b.lo), _mm256_xor_si256(a.hi, b.hi)}; }
 MNC_INLINE __m256i mul_half(__m256i a, __m256i b, __m256i *high) {
     const __m256i even = _mm256_mul_epu32(a, b), odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), b);
     *high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);

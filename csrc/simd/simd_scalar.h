@@ -32,7 +32,7 @@ MNC_INLINE float fma1(float a, float b, float c) {
     const double error = (p - (s - t)) + ((double)c - t);
     int64_t bits;
     memcpy(&bits, &s, sizeof bits);
-    const int64_t inexact = (error > 0.0) | (error < 0.0);   /* not for NaN */
+    const int64_t inexact = (error > 0.0) | (error < 0.0);      /* not for NaN */
     const int64_t toward = (error > 0.0) == (s > 0.0) ? 1 : -1; /* of larger magnitude or smaller */
     bits += inexact & ~bits & 1 ? toward : 0;
     double odd;
@@ -45,17 +45,17 @@ MNC_INLINE double fma1(double a, double b, double c) { return __builtin_fma(a, b
 MNC_INLINE float fma1(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 #endif
 
-#define UNARY(name, expression)             \
-    MNC_INLINE vf name(vf a) {    \
-        vf r;                               \
-        LANES(i) r.v[i] = expression;       \
-        return r;                           \
+#define UNARY(name, expression)       \
+    MNC_INLINE vf name(vf a) {        \
+        vf r;                         \
+        LANES(i) r.v[i] = expression; \
+        return r;                     \
     }
-#define BINARY(name, expression)                \
+#define BINARY(name, expression)      \
     MNC_INLINE vf name(vf a, vf b) {  \
-        vf r;                                   \
-        LANES(i) r.v[i] = expression;           \
-        return r;                               \
+        vf r;                         \
+        LANES(i) r.v[i] = expression; \
+        return r;                     \
     }
 
 MNC_INLINE vf vf_set1(MNC_REAL x) {

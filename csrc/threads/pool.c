@@ -31,7 +31,8 @@ struct mnc_pool {
 
     atomic_uint arrived, phase; /* the barrier */
 
-    size_t threads, started, cpus;
+    atomic_size_t threads;
+    size_t started, cpus;
     pid_t pid; /* of the process that the workers live in */
     pthread_t worker[MNC_MAX_THREADS];
 };
@@ -205,7 +206,7 @@ void mnc_pool_destroy(mnc_pool *pool) {
     mnc_release(pool);
 }
 
-size_t mnc_pool_threads(const mnc_pool *pool) { return pool->threads; }
+size_t mnc_pool_threads(const mnc_pool *pool) { return atomic_load(&((mnc_pool *)(uintptr_t)pool)->threads); }
 
 mnc_status mnc_pool_set_threads(mnc_pool *pool, size_t threads, mnc_error *err) {
     const mnc_status status = check_threads(threads, err);
@@ -214,7 +215,6 @@ mnc_status mnc_pool_set_threads(mnc_pool *pool, size_t threads, mnc_error *err) 
     lock(pool);
     if (threads <= pool->started) end_workers(pool);
     pool->threads = threads;
-    pool->cpus = count_cpus();
     unlock(pool);
     return MNC_OK;
 }
@@ -238,8 +238,9 @@ size_t mnc_pool_run(mnc_pool *pool, size_t wanted, mnc_task task, void *argument
     if (wanted <= 1) return run_alone(pool, task, argument);
     adopt(pool);
     if (atomic_flag_test_and_set_explicit(&pool->busy, memory_order_acquire)) return run_alone(pool, task, argument);
-    const size_t size_wanted = wanted < pool->threads ? wanted : pool->threads;
-    while (pool->started + 1 < size_wanted && start_worker(pool)) {}
+    const size_t threads = mnc_pool_threads(pool), size_wanted = wanted < threads ? wanted : threads;
+    while (pool->started + 1 < size_wanted && start_worker(pool)) {
+    }
     const size_t size = size_wanted <= pool->started ? size_wanted : pool->started + 1;
     if (size > 1) {
         const mnc_team team = {pool, size};
