@@ -8,13 +8,8 @@
 #error "mnist_c promises the same bits everywhere: compile it without -ffast-math, -Ofast"
 #endif
 
-#if defined(__GNUC__)
 #define MNC_PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 #define MNC_INLINE static inline __attribute__((always_inline))
-#else
-#define MNC_PRINTF_LIKE(text, first)
-#define MNC_INLINE static inline
-#endif
 
 /* Writes status and message into *err, where there is one, and returns status. */
 mnc_status mnc_fail(mnc_error *err, mnc_status status, const char *format, ...) MNC_PRINTF_LIKE(3, 4);

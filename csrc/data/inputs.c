@@ -15,41 +15,51 @@ static size_t palette_slot(const mnc_palette *palette, double value) {
     return slot;
 }
 
-void mnc_palette_add(mnc_palette *palette, double value) {
+/* The code of a value, which is added if it is new and there is room; 256 if not. */
+static size_t palette_code(mnc_palette *palette, double value) {
     const size_t slot = palette_slot(palette, value);
-    if (palette->slots[slot] || palette->count > 256) return;
-    palette->values[palette->count++] = value;
-    palette->slots[slot] = (uint16_t)palette->count;
-}
-
-/* Element i of x, rounded to the network's dtype. */
-static inline double value_at(const mnc_data *data, size_t i) {
-    const double value =
-        data->element == MNC_REAL32 ? (double)((const float *)data->x)[i] : ((const double *)data->x)[i];
-    return data->kernels->dtype == MNC_FLOAT32 ? (double)(float)value : value;
-}
-
-void mnc_palette_scan(mnc_palette *palette, const mnc_data *data, size_t row0, size_t row1) {
-    double last = 0;
-    mnc_palette_add(palette, last);
-    for (size_t row = row0; row < row1 && palette->count <= 256; row++)
-        for (size_t i = row * data->features; i < (row + 1) * data->features; i++) {
-            const double value = value_at(data, i);
-            if (memcmp(&value, &last, sizeof value) != 0) mnc_palette_add(palette, last = value);
-        }
-}
-
-void mnc_palette_encode(const mnc_palette *palette, const mnc_data *data, uint8_t *codes, size_t row0, size_t row1) {
-    double last = 0;
-    uint8_t code = (uint8_t)(palette->slots[palette_slot(palette, last)] - 1);
-    for (size_t i = row0 * data->features; i < row1 * data->features; i++) {
-        const double value = value_at(data, i);
-        if (memcmp(&value, &last, sizeof value) != 0) {
-            last = value;
-            code = (uint8_t)(palette->slots[palette_slot(palette, value)] - 1);
-        }
-        codes[i] = code;
+    if (!palette->slots[slot]) {
+        if (palette->count == 256) return 256;
+        palette->values[palette->count++] = value;
+        palette->slots[slot] = (uint16_t)palette->count;
     }
+    return palette->slots[slot] - 1u;
+}
+
+/* The flags are constants where this is called, so that each combination has a loop of its own. */
+MNC_INLINE bool encode(mnc_palette *palette, const mnc_data *data, uint8_t *codes, size_t begin, size_t end,
+                       const bool from_double, const bool to_float) {
+    double last = 0;
+    uint8_t last_code = (uint8_t)palette_code(palette, last); /* most values are zero, as is the one before */
+    for (size_t i = begin; i < end; i++) {
+        double value = from_double ? ((const double *)data->x)[i] : (double)((const float *)data->x)[i];
+        if (to_float) value = (double)(float)value;
+        if (memcmp(&value, &last, sizeof value) != 0) {
+            const size_t code = palette_code(palette, value);
+            if (code > 255) return false;
+            last = value;
+            last_code = (uint8_t)code;
+        }
+        codes[i] = last_code;
+    }
+    return true;
+}
+
+bool mnc_palette_encode(mnc_palette *palette, const mnc_data *data, uint8_t *codes, size_t row0, size_t row1) {
+    const size_t begin = row0 * data->features, end = row1 * data->features;
+    const bool to_float = data->kernels->dtype == MNC_FLOAT32;
+    if (data->element == MNC_REAL32) return encode(palette, data, codes, begin, end, false, false);
+    return to_float ? encode(palette, data, codes, begin, end, true, true)
+                    : encode(palette, data, codes, begin, end, true, false);
+}
+
+bool mnc_palette_merge(mnc_palette *into, const mnc_palette *from, uint8_t map[256]) {
+    for (size_t i = 0; i < from->count; i++) {
+        const size_t code = palette_code(into, from->values[i]);
+        if (code > 255) return false;
+        map[i] = (uint8_t)code;
+    }
+    return true;
 }
 
 /* ---------------------------------------------------------------- the index of non-zero inputs */

@@ -25,19 +25,18 @@ struct mnc_data {
     mnc_real *weights;
 };
 
-/* Distinct values of floats, as doubles that the dtype represents exactly. An open-addressing table; code of a value is
- * its order of arrival. */
+/* Distinct values of floats, as doubles that the dtype represents exactly. An open-addressing table; the code of a value
+ * is its order of arrival. */
 typedef struct mnc_palette {
-    size_t count; /* 257: more than a code can name */
-    double values[257];
+    size_t count;
+    double values[256];
     uint16_t slots[1024]; /* 0: free, else code + 1 */
 } mnc_palette;
 
-void mnc_palette_add(mnc_palette *palette, double value);
-/* Adds rows row0 ... row1 - 1; stops early once full. */
-void mnc_palette_scan(mnc_palette *palette, const mnc_data *data, size_t row0, size_t row1);
-/* codes of rows row0 ... row1 - 1, all of whose values are in the palette. */
-void mnc_palette_encode(const mnc_palette *palette, const mnc_data *data, uint8_t *codes, size_t row0, size_t row1);
+/* codes of rows row0 ... row1 - 1, adding values as they come; false if there are more than 256. */
+bool mnc_palette_encode(mnc_palette *palette, const mnc_data *data, uint8_t *codes, size_t row0, size_t row1);
+/* Adds the values of `from`, whose codes become map[code]; false if there are more than 256 in all. */
+bool mnc_palette_merge(mnc_palette *into, const mnc_palette *from, uint8_t map[256]);
 
 /* counts[row] = non-zero inputs of rows row0 ... row1 - 1. */
 void mnc_index_count(const mnc_data *data, size_t *counts, size_t row0, size_t row1);

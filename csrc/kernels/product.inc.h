@@ -25,30 +25,19 @@ MNC_INLINE void tile(const int m, const int n, size_t count, const MNC_REAL *a, 
     }
 }
 
-/* Calls function(m, n, ...) with m in 1 ... MNC_MR and n in 1 ... MNC_NP as constants, so that each is unrolled. */
-#if MNC_MR == 8
-#define WITH_CONSTANT_M(m, CALL) \
-    switch (m) {                 \
-    case 1: CALL(1); break;      \
-    case 2: CALL(2); break;      \
-    case 3: CALL(3); break;      \
-    case 4: CALL(4); break;      \
-    case 5: CALL(5); break;      \
-    case 6: CALL(6); break;      \
-    case 7: CALL(7); break;      \
-    default: CALL(8);            \
-    }
-#else
-#define WITH_CONSTANT_M(m, CALL) \
-    switch (m) {                 \
-    case 1: CALL(1); break;      \
-    case 2: CALL(2); break;      \
-    case 3: CALL(3); break;      \
-    default: CALL(4);            \
-    }
-#endif
+/* How many rows or panels of those left the next tile takes: `full`, else 4, 2 or 1. */
+MNC_INLINE int tile_size(size_t left, int full) {
+    return left >= (size_t)full ? full : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+}
 
-MNC_INLINE int at_most(size_t left, int limit) { return left < (size_t)limit ? (int)left : limit; }
+/* CALL(m) with m as a constant, so that each size is unrolled. */
+#define WITH_CONSTANT_M(m, CALL) \
+    switch (m) {                 \
+    case 1: CALL(1); break;      \
+    case 2: CALL(2); break;      \
+    case 4: CALL(4); break;      \
+    default: CALL(MNC_MR);       \
+    }
 
 /* ---------------------------------------------------------------- forward */
 
@@ -74,15 +63,15 @@ MNC_INLINE void forward_tile(const int m, const int n, const mnc_product *p, con
 
 static void MNC_K(dense_forward)(const mnc_product *p, const mnc_real *x, size_t ldx) {
     for (size_t panel = p->panel0; panel < p->panel1;) {
-        const int n = at_most(p->panel1 - panel, MNC_NP);
+        const int n = tile_size(p->panel1 - panel, MNC_NP);
         for (size_t row = p->row0; row < p->row1;) {
-            const int m = at_most(p->row1 - row, MNC_MR);
+            const int m = tile_size(p->row1 - row, MNC_MR);
 #define CALL(M) n == MNC_NP ? forward_tile(M, MNC_NP, p, x, ldx, row, panel) : forward_tile(M, 1, p, x, ldx, row, panel)
             WITH_CONSTANT_M(m, CALL)
 #undef CALL
             row += (size_t)m;
         }
-        panel += n == MNC_NP ? MNC_NP : 1;
+        panel += (size_t)n;
     }
 }
 
@@ -124,7 +113,7 @@ static void MNC_K(dense_delta)(const mnc_product *p, const mnc_real *delta_, siz
         for (size_t s = 0; s < samples; s++)
             for (size_t j = 0; j < outputs; j++) dt[j * MNC_SAMPLE_BLOCK + s] = delta[(row + s) * ldd + j];
         for (size_t k = 0; k < p->inputs;) {
-            const int m = at_most(p->inputs - k, MNC_MR);
+            const int m = tile_size(p->inputs - k, MNC_MR);
 #define CALL(M)                                                              \
     samples > 16 ? delta_tile(M, MNC_NP, p, dt, outputs, f, row, samples, k) \
                  : delta_tile(M, 1, p, dt, outputs, f, row, samples, k)
@@ -157,10 +146,10 @@ static void MNC_K(dense_gradient)(mnc_real *g_, const mnc_real *x_, size_t ldx, 
     const MNC_REAL *x = (const MNC_REAL *)x_ + row0 * ldx, *delta = (const MNC_REAL *)delta_ + row0 * ldd;
     const size_t rows = row1 - row0, g_panel = (k1 - k0) * MNC_PANEL;
     for (size_t panel = panel0; panel < panel1;) {
-        const int n = at_most(panel1 - panel, MNC_NP);
+        const int n = tile_size(panel1 - panel, MNC_NP);
         const MNC_REAL *d = delta + panel * MNC_PANEL;
         for (size_t k = k0; k < k1;) {
-            const int m = at_most(k1 - k, MNC_MR);
+            const int m = tile_size(k1 - k, MNC_MR);
             MNC_REAL *g = (MNC_REAL *)g_ + (panel - panel0) * g_panel + (k - k0) * MNC_PANEL;
 #define CALL(M)                                                                  \
     n == MNC_NP ? gradient_tile(M, MNC_NP, g, g_panel, x + k, ldx, d, ldd, rows) \
@@ -169,7 +158,7 @@ static void MNC_K(dense_gradient)(mnc_real *g_, const mnc_real *x_, size_t ldx, 
 #undef CALL
             k += (size_t)m;
         }
-        panel += n == MNC_NP ? MNC_NP : 1;
+        panel += (size_t)n;
     }
 }
 #undef WITH_CONSTANT_M

@@ -4,61 +4,74 @@
 
 #include "net/net.h"
 
+/* What each thread has found out about the values in its rows. */
+typedef struct {
+    mnc_palette palette;
+    bool full;
+    uint8_t map[256];
+} finding;
+
 typedef struct {
     mnc_data *data;
     size_t *counts;
-    mnc_palette *palettes; /* [MNC_MAX_THREADS] */
-    enum { SCAN, ENCODE, COUNT, FILL } what;
+    finding *findings; /* [MNC_MAX_THREADS] */
+    enum { ENCODE, REMAP, COUNT, FILL } what;
 } job;
 
 static void run_part(void *argument, const mnc_team *team, size_t thread) {
     job *j = argument;
+    uint8_t *codes = j->data->own_codes;
     size_t row0, row1;
     mnc_split(j->data->n, 16, team->size, thread, &row0, &row1);
     switch (j->what) {
-    case SCAN: mnc_palette_scan(&j->palettes[thread], j->data, row0, row1); break;
-    case ENCODE: mnc_palette_encode(&j->palettes[0], j->data, j->data->own_codes, row0, row1); break;
+    case ENCODE:
+        j->findings[thread].full = !mnc_palette_encode(&j->findings[thread].palette, j->data, codes, row0, row1);
+        break;
+    case REMAP:
+        for (size_t i = row0 * j->data->features; i < row1 * j->data->features; i++)
+            codes[i] = j->findings[thread].map[codes[i]];
+        break;
     case COUNT: mnc_index_count(j->data, j->counts, row0, row1); break;
     case FILL: mnc_index_fill(j->data, row0, row1); break;
     }
 }
 
-static size_t run_job(mnc_context *context, job *j, int what) {
+static size_t run_job(mnc_context *context, job *j, int what, size_t wanted) {
     j->what = what;
-    const bool large = j->data->n * j->data->features > 100000; /* some 20 microseconds */
-    return mnc_pool_run(context->pool, large ? mnc_pool_threads(context->pool) : 1, run_part, j);
+    return mnc_pool_run(context->pool, wanted, run_part, j);
 }
 
-/* Floats with at most 256 distinct values become codes; others stay floats. Each thread collects the values of its rows
- * and stops when they are too many, so that ordinary floats cost nothing. */
-static mnc_status encode_floats(mnc_data *data, mnc_context *context, mnc_error *err) {
-    void *palettes = NULL, *codes = NULL;
-    mnc_status status = mnc_allocate_array(&palettes, MNC_MAX_THREADS, sizeof(mnc_palette), err);
-    if (status != MNC_OK) return status;
-    job j = {.data = data, .palettes = palettes};
-    const size_t parts = run_job(context, &j, SCAN);
-    for (size_t t = 1; t < parts; t++)
-        for (size_t i = 0; i < j.palettes[t].count; i++) mnc_palette_add(&j.palettes[0], j.palettes[t].values[i]);
-    if (j.palettes[0].count <= 256) {
-        status = mnc_allocate_array(&codes, data->n, data->features, err);
-        if (status == MNC_OK) {
-            data->own_codes = codes;
-            run_job(context, &j, ENCODE);
+/* Floats with at most 256 distinct values become codes; others stay floats. Each thread numbers the values of its rows as
+ * they come; then the threads' numbers are made one. If another job took the pool in between, the parts would not be those
+ * of before: then the floats stay floats, with the same results. */
+static mnc_status encode_floats(mnc_data *data, mnc_context *context, size_t wanted, mnc_error *err) {
+    void *findings = NULL, *codes = NULL;
+    mnc_status status = mnc_allocate_array(&findings, MNC_MAX_THREADS + 1, sizeof(finding), err);
+    if (status == MNC_OK) status = mnc_allocate_array(&codes, data->n, data->features, err);
+    if (status == MNC_OK) {
+        data->own_codes = codes;
+        job j = {.data = data, .findings = findings};
+        finding *all = &j.findings[MNC_MAX_THREADS];
+        const size_t parts = run_job(context, &j, ENCODE, wanted);
+        bool coded = true;
+        for (size_t t = 0; t < parts && coded; t++)
+            coded = !j.findings[t].full && mnc_palette_merge(&all->palette, &j.findings[t].palette, j.findings[t].map);
+        if (coded && (parts == 1 || run_job(context, &j, REMAP, parts) == parts)) {
             data->codes = codes;
-            data->kernels->convert(data->table, MNC_REAL64, j.palettes[0].values, 256);
+            data->kernels->convert(data->table, MNC_REAL64, all->palette.values, 256);
         }
     }
-    mnc_release(palettes);
+    mnc_release(findings);
     return status;
 }
 
 /* Indexes inputs of which less than half are non-zero. */
-static mnc_status build_index(mnc_data *data, mnc_context *context, mnc_error *err) {
+static mnc_status build_index(mnc_data *data, mnc_context *context, size_t wanted, mnc_error *err) {
     void *counts = NULL, *stream = NULL;
     mnc_status status = mnc_allocate_array(&counts, data->n + 1, sizeof(size_t), err);
     if (status != MNC_OK) return status;
     job j = {.data = data, .counts = counts};
-    run_job(context, &j, COUNT);
+    run_job(context, &j, COUNT, wanted);
     uint64_t nonzeros = 0;
     for (size_t row = 0; row < data->n; row++) nonzeros += j.counts[row];
     if (nonzeros > (uint64_t)data->n * data->features / 2) {
@@ -81,7 +94,7 @@ static mnc_status build_index(mnc_data *data, mnc_context *context, mnc_error *e
     data->offsets = counts;
     data->stream = stream;
     data->nonzeros = nonzeros;
-    run_job(context, &j, FILL);
+    run_job(context, &j, FILL, wanted);
     return MNC_OK;
 }
 
@@ -101,6 +114,7 @@ mnc_status mnc_data_create(mnc_data **out, mnc_context *context, mnc_dtype dtype
         return mnc_fail(err, MNC_INVALID, "a data set has between 1 and 2^32 - 1 rows, not %zu", n);
     if ((unsigned)element > MNC_REAL64) return mnc_fail(err, MNC_INVALID, "unknown element type %d", element);
     const mnc_kernels *kernels = mnc_kernels_find(context->isa, dtype);
+    const size_t wanted = size > 100000 ? mnc_pool_threads(context->pool) : 1; /* below: some 50 microseconds */
     mnc_status status = mnc_allocate(&block, sizeof(mnc_data), err);
     if (status != MNC_OK) return status;
     mnc_data *data = block;
@@ -115,17 +129,17 @@ mnc_status mnc_data_create(mnc_data **out, mnc_context *context, mnc_dtype dtype
         data->codes = x;
         fill_table(data, table);
     } else if (status == MNC_OK) {
-        status = encode_floats(data, context, err);
+        status = encode_floats(data, context, wanted, err);
     }
-    if (status == MNC_OK && data->codes) status = build_index(data, context, err);
+    if (status == MNC_OK && data->codes) status = build_index(data, context, wanted, err);
     if (status != MNC_OK) {
         mnc_data_destroy(data);
         return status;
     }
-    if (data->offsets) { /* the index has all that is needed of the codes */
+    if (element != MNC_UINT8 && (data->offsets || !data->codes)) { /* the index has all that is needed of the codes */
         mnc_release(data->own_codes);
         data->own_codes = NULL;
-        if (element != MNC_UINT8) data->codes = NULL;
+        data->codes = NULL;
     }
     *out = data;
     return MNC_OK;

@@ -79,6 +79,7 @@ static inline void *mnc_at(const mnc_model *model, const void *base, size_t i) {
 
 /* ---------------------------------------------------------------- spec.c */
 
+static inline bool mnc_is_share(double x) { return x >= 0.0 && x < 1.0; }
 /* Checks a spec in full; the message names layer and field. */
 mnc_status mnc_spec_check(const mnc_spec *spec, mnc_error *err);
 

@@ -26,14 +26,12 @@ size_t mnc_optimizer_slots(const mnc_optimizer *o) {
     return 0;
 }
 
-static bool is_share(double x) { return x >= 0.0 && x < 1.0; }
-
 static mnc_status optimizer_check(const mnc_optimizer *o, mnc_error *err) {
     if ((unsigned)o->kind > MNC_ADAMW) return mnc_fail(err, MNC_INVALID, "unknown optimizer %d", o->kind);
     if (!(o->momentum >= 0.0 && o->momentum <= 1.0))
         return mnc_fail(err, MNC_INVALID, "momentum must be in [0, 1], not %g", o->momentum);
-    if (!is_share(o->rho)) return mnc_fail(err, MNC_INVALID, "rho must be in [0, 1), not %g", o->rho);
-    if (!is_share(o->beta1) || !is_share(o->beta2))
+    if (!mnc_is_share(o->rho)) return mnc_fail(err, MNC_INVALID, "rho must be in [0, 1), not %g", o->rho);
+    if (!mnc_is_share(o->beta1) || !mnc_is_share(o->beta2))
         return mnc_fail(err, MNC_INVALID, "beta_1 and beta_2 must be in [0, 1), not %g and %g", o->beta1, o->beta2);
     if (!(o->epsilon > 0) || !isfinite(o->epsilon))
         return mnc_fail(err, MNC_INVALID, "epsilon must be positive, not %g", o->epsilon);

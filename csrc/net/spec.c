@@ -23,7 +23,6 @@ void mnc_spec_defaults(mnc_spec *spec) {
     *spec = (mnc_spec){.dtype = MNC_FLOAT32, .head = MNC_HEAD_SOFTMAX_CROSS_ENTROPY, .reduce_rows = 512};
 }
 
-static bool is_share(double x) { return x >= 0.0 && x < 1.0; }
 static bool is_size(double x) { return x >= 0.0 && isfinite(x); }
 
 static mnc_status check_init(const mnc_init *init, size_t layer, mnc_error *err) {
@@ -53,7 +52,7 @@ static mnc_status check_layer(const mnc_layer *layer, size_t i, mnc_error *err) 
         return mnc_fail(err, MNC_INVALID, "layer %zu: unknown activation %d", i, layer->activation);
     if (!isfinite(layer->slope))
         return mnc_fail(err, MNC_INVALID, "layer %zu: slope must be finite, not %g", i, layer->slope);
-    if (!is_share(layer->dropout))
+    if (!mnc_is_share(layer->dropout))
         return mnc_fail(err, MNC_INVALID, "layer %zu: dropout must be in [0, 1), not %g", i, layer->dropout);
     if (layer->kind == MNC_NORM &&
         (!(layer->epsilon > 0) || !isfinite(layer->epsilon) || !(layer->momentum >= 0) || !(layer->momentum <= 1)))
@@ -69,9 +68,9 @@ mnc_status mnc_spec_check(const mnc_spec *spec, mnc_error *err) {
         return mnc_fail(err, MNC_INVALID, "inputs must be between 1 and 2^24, not %zu", spec->inputs);
     if (spec->n_layers < 1 || spec->n_layers > 1000 || !spec->layers)
         return mnc_fail(err, MNC_INVALID, "a network has 1 to 1000 layers, not %zu", spec->n_layers);
-    if (!is_share(spec->input_dropout))
+    if (!mnc_is_share(spec->input_dropout))
         return mnc_fail(err, MNC_INVALID, "input dropout must be in [0, 1), not %g", spec->input_dropout);
-    if (!is_share(spec->label_smoothing))
+    if (!mnc_is_share(spec->label_smoothing))
         return mnc_fail(err, MNC_INVALID, "label smoothing must be in [0, 1), not %g", spec->label_smoothing);
     if (spec->reduce_rows < 16 || spec->reduce_rows % 16 || spec->reduce_rows > (1u << 20))
         return mnc_fail(err, MNC_INVALID, "reduce_rows must be a multiple of 16 up to 2^20, not %zu",

@@ -2,8 +2,6 @@
 #include "binding.h"
 #include "py_arrays.h"
 
-#include <string.h>
-
 static core_state *get_state(PyObject *module) { return PyModule_GetState(module); }
 
 /* ---------------------------------------------------------------- build and threads */

@@ -1,4 +1,4 @@
-/* py_arguments.c - small arguments: names of enums, sizes, counters. */
+/* py_arguments.c - small arguments: names of enums, and integers. */
 #include "binding.h"
 
 #include <string.h>

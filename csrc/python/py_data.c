@@ -2,8 +2,6 @@
  * so any number of networks and threads may read it. */
 #include "py_arrays.h"
 
-#include <string.h>
-
 /* The arguments of Data(), arrays still unchecked. NULL: not given. */
 typedef struct data_arguments {
     PyObject *x, *table, *labels, *targets, *weights;

@@ -73,13 +73,8 @@ BINARY(vf_add, a.v[i] + b.v[i])
 BINARY(vf_sub, a.v[i] - b.v[i])
 BINARY(vf_mul, a.v[i] * b.v[i])
 BINARY(vf_div, a.v[i] / b.v[i])
-#if MNC_REAL_IS_F64
-UNARY(vf_sqrt, __builtin_sqrt(a.v[i]))
-UNARY(vf_abs, __builtin_fabs(a.v[i]))
-#else
-UNARY(vf_sqrt, __builtin_sqrtf(a.v[i]))
-UNARY(vf_abs, __builtin_fabsf(a.v[i]))
-#endif
+UNARY(vf_sqrt, (MNC_REAL)__builtin_sqrt((double)a.v[i])) /* the double root rounds to the right float */
+UNARY(vf_abs, (MNC_REAL)__builtin_fabs((double)a.v[i]))
 MNC_INLINE vf vf_fma(vf a, vf b, vf c) {
     vf r;
     LANES(i) r.v[i] = fma1(a.v[i], b.v[i], c.v[i]);
