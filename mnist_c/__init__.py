@@ -1,0 +1,135 @@
+"""mnist_c: train and run multilayer perceptrons on MNIST-like images. A small C core with a thin Python package.
+
+    import mnist_c as mc
+
+    train, test = mc.datasets.load("mnist")
+    model = mc.Sequential([
+        mc.Flatten(input_shape=(28, 28)),
+        mc.Dense(128, activation="relu"),
+        mc.Dropout(0.2),
+        mc.Dense(10, activation="softmax"),
+    ], seed=0)
+    model.fit(train.images, train.labels, epochs=10, optimizer=mc.Adam(1e-3), validation_split=0.2)
+    loss, accuracy = model.evaluate(test.images, test.labels)
+
+Not to be confused with MNIST-C, the benchmark of corrupted digits.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from . import initializers, losses, ops, optimizers, regularizers, schedules
+from ._core import NotFiniteError
+from .config import get_num_threads, set_num_threads, show_config
+from .gradient_check import gradient_check
+from .history import History
+from .initializers import (
+    Constant,
+    GlorotNormal,
+    GlorotUniform,
+    HeNormal,
+    HeUniform,
+    LecunNormal,
+    LecunUniform,
+    Ones,
+    RandomNormal,
+    RandomUniform,
+    TruncatedNormal,
+    VarianceScaling,
+    Zeros,
+)
+from .layers import (
+    Activation,
+    BatchNormalization,
+    Dense,
+    Dropout,
+    Flatten,
+    Input,
+    LeakyReLU,
+    ReLU,
+    Rescaling,
+    Softmax,
+)
+from .losses import CategoricalCrossentropy, MeanSquaredError, SparseCategoricalCrossentropy
+from .model import Sequential
+from .optimizers import SGD, Adam, AdamW, RMSprop
+from .regularizers import L1, L1L2, L2
+from .results import Evaluation
+from .schedules import CosineDecay, InverseTimeDecay, StepDecay
+
+if TYPE_CHECKING:
+    from . import datasets, keras, reference, testing
+
+__version__ = "0.1.0"
+
+# Loaded when first asked for, so that `import mnist_c` stays quick.
+_ON_DEMAND = ("datasets", "keras", "reference", "testing")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ON_DEMAND:
+        from importlib import import_module
+
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_ON_DEMAND])
+
+
+__all__ = [
+    "L1",
+    "L1L2",
+    "L2",
+    "SGD",
+    "Activation",
+    "Adam",
+    "AdamW",
+    "BatchNormalization",
+    "CategoricalCrossentropy",
+    "Constant",
+    "CosineDecay",
+    "Dense",
+    "Dropout",
+    "Evaluation",
+    "Flatten",
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "History",
+    "Input",
+    "InverseTimeDecay",
+    "LeakyReLU",
+    "LecunNormal",
+    "LecunUniform",
+    "MeanSquaredError",
+    "NotFiniteError",
+    "Ones",
+    "RMSprop",
+    "RandomNormal",
+    "RandomUniform",
+    "ReLU",
+    "Rescaling",
+    "Sequential",
+    "Softmax",
+    "SparseCategoricalCrossentropy",
+    "StepDecay",
+    "TruncatedNormal",
+    "VarianceScaling",
+    "Zeros",
+    "datasets",
+    "get_num_threads",
+    "gradient_check",
+    "initializers",
+    "keras",
+    "losses",
+    "ops",
+    "optimizers",
+    "reference",
+    "regularizers",
+    "schedules",
+    "set_num_threads",
+    "show_config",
+    "testing",
+]

@@ -1,0 +1,146 @@
+"""Type stubs of the C extension. It is the strict layer: arrays must already have the stated dtype, rank and be
+C-contiguous; `mnist_c` is the friendly layer that sees to it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Array = NDArray[Any]
+
+CONTRACT_VERSION: Final[int]
+
+class NotFiniteError(ArithmeticError):
+    batch: int | None
+
+def config() -> dict[str, Any]:
+    """isa (str), isas (tuple, best first), threads (int), max_threads (int), compiler (str), contract_version (int),
+    numpy_api (str: the oldest NumPy that this build works with)."""
+
+def get_num_threads() -> int: ...
+def set_num_threads(threads: int, /) -> None: ...
+def stop_workers() -> None:
+    """Join all worker threads (they start again when needed); called before a fork."""
+
+def permutation(seed: int, epoch: int, n: int, /) -> NDArray[np.uint32]: ...
+def rates(
+    kind: str,
+    /,
+    first: int,
+    n: int,
+    initial: float,
+    decay: float = ...,
+    alpha: float = ...,
+    steps: float = ...,
+    staircase: bool = ...,
+) -> NDArray[np.float64]:
+    """kind: "constant", "step", "inverse_time", "cosine"; see mnc.h, mnc_rates."""
+
+def total(x: NDArray[np.float64], /) -> float:
+    """The contract's sum of a 1-d float64 array."""
+
+def optimizer_slots(kind: str, /, **hyper: Any) -> int: ...
+def optimizer_apply(
+    kind: str,
+    w: _Array,
+    slots: Sequence[_Array],
+    gradient: _Array,
+    rate: float,
+    t: int,
+    /,
+    *,
+    isa: str | None = ...,
+    **hyper: Any,
+) -> None:
+    """In place on writable C-contiguous float32 or float64 arrays of one shape. hyper: momentum, nesterov, rho,
+    centered, beta1, beta2, epsilon, weight_decay; kind: "sgd", "rmsprop", "adam", "adamw"."""
+
+@final
+class Data:
+    """Inputs with optional labels or targets and weights. x: uint8, float32 or float64 (n, features)."""
+
+    def __new__(
+        cls,
+        x: _Array,
+        *,
+        dtype: str = ...,
+        table: NDArray[np.float64] | None = ...,
+        labels: NDArray[np.int32] | None = ...,
+        classes: int = ...,
+        targets: NDArray[np.float64] | None = ...,
+        weights: NDArray[np.float64] | None = ...,
+        isa: str | None = ...,
+    ) -> Data: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def indexed(self) -> bool: ...
+    @property
+    def nonzeros(self) -> int: ...
+
+@final
+class Network:
+    """layers: a sequence of dicts with the fields of mnc_layer: kind ("dense", "norm", "map"), units, use_bias,
+    kernel_init and bias_init (tuples (kind, fan, a, b); kind "constant", "uniform", "normal", "truncated_normal",
+    "scaled_uniform", "scaled_normal"; fan "in", "out", "avg"), l1, l2, bias_l1, bias_l2, momentum, epsilon, center,
+    scale, activation ("linear", "relu", "leaky_relu", "tanh", "sigmoid"), slope, dropout. head:
+    "softmax_cross_entropy", "mean_squared_error", "inner_product"."""
+
+    def __new__(
+        cls,
+        *,
+        inputs: int,
+        layers: Sequence[dict[str, Any]],
+        head: str,
+        dtype: str = ...,
+        input_dropout: float = ...,
+        label_smoothing: float = ...,
+        outputs_are_logits: bool = ...,
+        seed: int = ...,
+        reduce_rows: int = ...,
+        isa: str | None = ...,
+    ) -> Network: ...
+    @property
+    def isa(self) -> str: ...
+    def tensors(self) -> tuple[tuple[int, str, tuple[int, ...], bool], ...]:
+        """(layer, role, shape, trainable) in Keras's order; role "kernel", "bias", "gamma", "beta", "moving_mean",
+        "moving_variance"."""
+
+    def get(self, part: str, index: int, /) -> _Array:
+        """part: "value", "gradient", "slot0", "slot1", "slot2". A new array of the network's dtype."""
+
+    def set(self, part: str, index: int, array: _Array, /) -> None: ...
+    def set_optimizer(self, kind: str, /, **hyper: Any) -> int:
+        """Returns the number of slots, all zeroed."""
+
+    def progress(self) -> tuple[int, int, int]:
+        """(epoch, step, optimizer_step)."""
+
+    def set_progress(self, epoch: int, step: int, optimizer_step: int, /) -> None: ...
+    def fit(
+        self,
+        data: Data,
+        order: NDArray[np.uint32],
+        batch_size: int,
+        rates: NDArray[np.float64],
+        report: Callable[[int, float, int, int], object] | None = ...,
+        /,
+    ) -> tuple[float, int, int]:
+        """Trains one pass over `order` with the GIL released, polling signals every 50 ms. report(batches_done,
+        loss_sum, correct, rows_done) is called then. Returns (loss_sum, correct, rows_done). Raises NotFiniteError
+        with the attributes batch (int) and the last finite weights kept."""
+
+    def gradients(
+        self, data: Data, order: NDArray[np.uint32], training: bool, input_gradient: bool, /
+    ) -> tuple[float, _Array | None]:
+        """(loss with penalties, dx or None); then get("gradient", i)."""
+
+    def forward_training(self, data: Data, order: NDArray[np.uint32], update_statistics: bool, /) -> _Array: ...
+    def evaluate(self, data: Data, /) -> tuple[float, int, _Array]:
+        """(sum of weight * loss over the rows, number right, outputs (n, C))."""
+
+    def predict(self, data: Data, /) -> _Array: ...
+    def penalty(self) -> float: ...
+    def hash(self) -> int: ...
+    def counters(self) -> dict[str, Any]: ...

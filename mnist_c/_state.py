@@ -1,0 +1,91 @@
+"""The weights of a model and the core's network that holds them."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _core, _plan
+from .optimizers import Optimizer
+
+if TYPE_CHECKING:
+    from .layers import Layer
+
+
+class State:
+    """A network, made anew where the head changes, without losing weights, moments or counters."""
+
+    def __init__(self, plan: _plan.Plan, *, dtype: str, seed: int, reduce_rows: int, isa: str | None) -> None:
+        self.plan = plan
+        self._settings: dict[str, Any] = {"dtype": dtype, "seed": seed, "reduce_rows": reduce_rows, "isa": isa}
+        self.head = _plan.Head(_plan.CROSS_ENTROPY if plan.softmax else _plan.SQUARED_ERROR)
+        self.network = _plan.create_network(plan, self.head, **self._settings)
+        self.tensors = self.network.tensors()
+        self.optimizer: Optimizer | None = None  # whose moments the network holds
+        self._slots = 0
+
+    @classmethod
+    def extending(cls, old: "State", plan: _plan.Plan, **settings: Any) -> "State":
+        """For the same layers and more: the old weights stay."""
+        new = cls(plan, **settings)
+        _plan.copy_values(old.network, new.network)
+        return new
+
+    # ------------------------------------------------------------ the network
+
+    def use_head(self, head: _plan.Head) -> _core.Network:
+        """The network with that head."""
+        if head != self.head:
+            network = _plan.create_network(self.plan, head, **self._settings)
+            if self.optimizer is not None:
+                network.set_optimizer(self.optimizer.kind, **self.optimizer.hyper)
+                _plan.copy_slots(self.network, network, self._slots)
+            _plan.copy_values(self.network, network)
+            self.network, self.head = network, head
+        return self.network
+
+    def use_optimizer(self, optimizer: Optimizer) -> None:
+        """Keeps the moments of the optimizer that is in use; another object starts with zeros."""
+        if optimizer is not self.optimizer:
+            self._slots = self.network.set_optimizer(optimizer.kind, **optimizer.hyper)
+            self.optimizer = optimizer
+
+    def twin(self, head: _plan.Head, dtype: str) -> _core.Network:
+        """A separate network of another dtype with the same weights and counters."""
+        network = _plan.create_network(self.plan, head, **{**self._settings, "dtype": dtype})
+        _plan.copy_values(self.network, network)
+        return network
+
+    # ------------------------------------------------------------ weights
+
+    def index_by_role(self, layer: "Layer") -> dict[str, int]:
+        """Role -> index of the tensors of one layer."""
+        return {role: i for i, (step, role, _, _) in enumerate(self.tensors) if self.plan.owners[step] is layer}
+
+    def sizes(self) -> list[tuple[int, bool]]:
+        """(number of weights, trainable) of each tensor."""
+        return [(math.prod(shape), trainable) for _, _, shape, trainable in self.tensors]
+
+    def names(self) -> list[str]:
+        """ "dense/kernel" and so on, of each tensor."""
+        return [f"{self.plan.owners[step].name}/{role}" for step, role, _, _ in self.tensors]
+
+    def get(self, index: int) -> NDArray[Any]:
+        return self.network.get("value", index)
+
+    def set(self, indices: list[int], weights: "list[ArrayLike]") -> None:
+        """Writes some tensors, all or none of them."""
+        if len(weights) != len(indices):
+            raise ValueError(f"expected {len(indices)} arrays of weights, not {len(weights)}")
+        names, arrays = self.names(), []
+        for index, value in zip(indices, weights, strict=True):
+            array = np.asarray(value)
+            shape = self.tensors[index][2]
+            if array.dtype.kind not in "buif":
+                raise TypeError(f"{names[index]} must be numbers, not {array.dtype}")
+            if array.shape != shape:
+                raise ValueError(f"{names[index]} has shape {shape}, not {array.shape}")
+            arrays.append(np.ascontiguousarray(array, dtype=self._settings["dtype"]).reshape(shape))
+        for index, array in zip(indices, arrays, strict=True):
+            self.network.set("value", index, array)

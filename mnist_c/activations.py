@@ -1,0 +1,71 @@
+"""Activation functions, by name: the one table of them on the Python side.
+
+An activation of Keras is a name and, for some, a slope; the core computes it (`csrc/kernels`). To add one, add it to
+the core and a line to `_TABLE`.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ._lookup import look_up, wrong_type
+from .results import Output
+
+# Keras's name -> (the slope it stands for where none is given, whether its derivative jumps at 0)
+_TABLE: dict[str, tuple[float, bool]] = {
+    "linear": (0.0, False),
+    "relu": (0.0, True),
+    "leaky_relu": (0.2, True),
+    "tanh": (0.0, False),
+    "sigmoid": (0.0, False),
+    "softmax": (0.0, False),
+}
+
+
+class ActivationFunction:
+    """A named function of pre-activations z. Called on an array, it returns one of the same shape.
+
+    linear      z
+    relu        0 where z < 0, else z
+    leaky_relu  slope z where z < 0, else z            (slope 0.2 as in keras.activations.leaky_relu)
+    tanh        (e^z - e^-z) / (e^z + e^-z)
+    sigmoid     1 / (1 + e^-z)
+    softmax     e^z_j / sum_k e^z_k, over the last axis
+    """
+
+    __slots__ = ("name", "slope")
+
+    def __init__(self, name: str, slope: float) -> None:
+        self.name, self.slope = name, slope
+
+    def __call__(self, z: ArrayLike) -> Output:
+        from . import ops
+
+        array = np.asarray(z)
+        if array.dtype not in (np.float32, np.float64):
+            array = array.astype(np.float64)
+        rows = array.reshape(-1, array.shape[-1] if array.ndim else 1)
+        result = ops.softmax(rows) if self.name == "softmax" else ops.activation(rows, self)
+        return Output.of(result.reshape(array.shape))
+
+    def __repr__(self) -> str:
+        return f"{self.name}(negative_slope={self.slope})" if self.slope else self.name
+
+
+ACTIVATIONS = {name: ActivationFunction(name, slope) for name, (slope, _) in _TABLE.items()}
+KINKED = frozenset(name for name, (_, kinked) in _TABLE.items() if kinked)
+
+
+def get(identifier: object) -> ActivationFunction:
+    """An activation from its name, from None (linear), from one of `ACTIVATIONS` or from a layer that is one.
+
+    Raises ValueError for an unknown name and TypeError for anything else, a Python function included: the core can
+    only run what it knows.
+    """
+    if identifier is None:
+        return ACTIVATIONS["linear"]
+    if isinstance(identifier, str):
+        return look_up("activation", identifier, ACTIVATIONS)
+    function = getattr(identifier, "function", identifier)  # a layer such as LeakyReLU
+    if isinstance(function, ActivationFunction):
+        return function
+    raise wrong_type("activation", identifier, f"one of the names {', '.join(ACTIVATIONS)}")

@@ -1,0 +1,25 @@
+"""keras.metrics: names for the accuracy, which `fit` and `evaluate` always measure.
+
+model.compile(..., metrics=[keras.metrics.SparseCategoricalAccuracy(name="acc")])
+"""
+
+
+class _Accuracy:
+    """The share of rows whose largest output is at the largest target."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class CategoricalAccuracy(_Accuracy):
+    """For one-hot labels; both kinds of labels do."""
+
+    def __init__(self, name: str = "categorical_accuracy") -> None:
+        super().__init__(name)
+
+
+class SparseCategoricalAccuracy(_Accuracy):
+    """For class numbers; both kinds of labels do."""
+
+    def __init__(self, name: str = "sparse_categorical_accuracy") -> None:
+        super().__init__(name)

@@ -1,0 +1,5 @@
+"""keras.models."""
+
+from ..model import Sequential
+
+__all__ = ["Sequential"]

@@ -1,0 +1,13 @@
+"""The few names of TensorFlow that Keras programs for MNIST use: `from mnist_c.keras import tf`."""
+
+from types import SimpleNamespace
+
+from mnist_c import keras as keras
+
+from ..activations import ACTIVATIONS
+from .utils import set_random_seed
+
+__version__ = f"none, mnist_c {keras.__version__}"
+
+nn = SimpleNamespace(**{name: ACTIVATIONS[name] for name in ("leaky_relu", "relu", "sigmoid", "softmax", "tanh")})
+random = SimpleNamespace(set_seed=set_random_seed)

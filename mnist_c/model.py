@@ -1,0 +1,360 @@
+"""`Sequential`: a line of layers that can be trained, evaluated and asked, with Keras's names and arguments."""
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _core, _inputs, _plan, _seeds, losses, ops, optimizers, progress, schedules
+from ._feed import Feed, head_of
+from ._lookup import check_factor, unknown
+from ._state import State
+from ._summary import summary
+from ._training import Run, not_finite, run
+from .history import History
+from .layers import InputLayer, Layer
+from .results import Evaluation, Output, confusion_matrix
+
+_METRICS = ("accuracy", "acc", "categorical_accuracy", "sparse_categorical_accuracy")
+
+
+class Sequential:
+    """A network: the output of each layer is the input of the next.
+
+        model = mc.Sequential([
+            mc.Flatten(input_shape=(28, 28)),
+            mc.Dense(128, activation="relu"),
+            mc.Dropout(0.2),
+            mc.Dense(10, activation="softmax"),
+        ], seed=0)
+
+    layers: any of `mnist_c.layers`. Where the first does not say its input_shape, the first data do.
+    seed: whole number; initial weights, shuffles and dropout are functions of it. None: one is drawn; see `model.seed`.
+    dtype: "float32", or "float64" (slower; for checking).
+    scale: the factor for uint8 pixels. None: they are divided by 255. 1.0: raw pixels.
+    reduce_rows: sums over the rows of a batch are cut every so many rows (a multiple of 16; part of the arithmetic).
+    isa: "scalar", "avx2", "avx512", ...; None: the best this machine has. All give the same bits.
+
+    Same layers, seed and data give the same weights, bit for bit, for any number of threads. Two calls of `fit` with 2
+    epochs equal one with 4.
+    """
+
+    def __init__(
+        self,
+        layers: Iterable[Layer] | None = None,
+        seed: int | None = None,
+        dtype: str = "float32",
+        scale: float | None = None,
+        *,
+        name: str | None = None,
+        reduce_rows: int = 512,
+        isa: str | None = None,
+    ) -> None:
+        self.name = name or "sequential"
+        self.seed = _seeds.new_seed() if seed is None else _seeds.check_seed(seed)
+        self.dtype = str(np.dtype(dtype))
+        if self.dtype not in ("float32", "float64"):
+            raise ValueError(f"dtype must be 'float32' or 'float64', not {dtype!r}")
+        self.scale = None if scale is None else check_factor("scale", scale)
+        if self.scale == 0:
+            raise ValueError("scale must be positive: with 0, all images would be black")
+        self.loss: losses.Loss | None = None
+        self.optimizer: optimizers.Optimizer | None = None
+        self.metric = "accuracy"
+        self.history: History | None = None
+        self._optimizer_name: str | None = None
+        self.isa = isa
+        self._settings: dict[str, Any] = {
+            "dtype": self.dtype,
+            "seed": self.seed,
+            "reduce_rows": reduce_rows,
+            "isa": isa,
+        }
+        self._layers: list[Layer] = []
+        self._network_state: State | None = None
+        for layer in layers or []:
+            self.add(layer)
+
+    # ------------------------------------------------------------ layers
+
+    def add(self, layer: Layer) -> None:
+        """Appends a layer. The weights of the others stay, the optimizer's moments do not."""
+        if not isinstance(layer, Layer):
+            raise TypeError(f"expected a layer such as Dense(10), not {layer!r} of type {type(layer).__name__}")
+        if layer._model is not None:
+            raise ValueError(f"{layer} belongs to a model already: make a new layer")
+        names = {other.name for other in self._layers}
+        if layer.name in names:
+            raise ValueError(f"there is a layer named {layer.name!r} already")
+        layers = [*self._layers, layer]
+        shape = layers[0].declared_shape if self._network_state is None else self._network_state.plan.input_shape
+        plan = None if shape is None else _plan.build(layers, shape)  # complains of what cannot be
+        if self._network_state is not None and plan is not None:
+            self._network_state = State.extending(self._network_state, plan, **self._settings)
+        layer.name = layer.name or _unused_name(layer.default_name, names)
+        layer._model = self
+        self._layers = layers
+
+    @property
+    def layers(self) -> list[Layer]:
+        """All layers but `Input`, in order."""
+        return [layer for layer in self._layers if not isinstance(layer, InputLayer)]
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """The layer of that name or number. Raises ValueError if there is none."""
+        if index is not None:
+            if not -len(self.layers) <= index < len(self.layers):
+                raise ValueError(f"there is no layer {index}: the model has {len(self.layers)}")
+            return self.layers[index]
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise ValueError(unknown("layer", name, [layer.name for layer in self.layers]))
+
+    def build(self, input_shape: object = None) -> None:
+        """Creates the initial weights. input_shape: that of one row, or with None in front, as in Keras."""
+        shape = tuple(input_shape)[1:] if isinstance(input_shape, tuple) and input_shape[:1] == (None,) else input_shape
+        if shape is not None and self._network_state is None:
+            self._build_for(self._plan_for(InputLayer(shape).declared_shape))
+        if self._network_state is None:
+            self._build_for(self._state.plan)  # raises where the shape is still unknown
+
+    @property
+    def built(self) -> bool:
+        """Whether the input shape is known, so that there are weights."""
+        return self._network_state is not None or bool(self._layers and self._layers[0].declared_shape)
+
+    @property
+    def _state(self) -> State:
+        """The weights and the network of the core. Raises ValueError while the input shape is unknown."""
+        if self._network_state is None:
+            if not self.built:
+                raise ValueError(
+                    "the model has no weights yet, because its input shape is unknown: give the first layer an "
+                    "input_shape, start with Input(shape=(28, 28)), or call fit or build first"
+                )
+            self._build_for(self._plan_for(None))
+        assert self._network_state is not None
+        return self._network_state
+
+    def _plan_for(self, shape: "_plan.Shape | None") -> _plan.Plan:
+        """The plan, for rows of that shape where the layers do not say one."""
+        if self._network_state is not None:
+            return self._network_state.plan
+        declared = self._layers[0].declared_shape if self._layers else None
+        return _plan.build(self._layers, declared or shape or (1,), complete=True)
+
+    def _build_for(self, plan: _plan.Plan) -> None:
+        """Creates the initial weights for a plan of this model, unless there are weights."""
+        if self._network_state is None:
+            self._network_state = State(plan, **self._settings)
+
+    def summary(self, line_length: int = 72, print_fn: Callable[[str], object] | None = None) -> None:
+        """Prints a table of layers, output shapes and numbers of parameters, as Keras does."""
+        (print_fn or print)(summary(self, line_length))
+
+    # ------------------------------------------------------------ weights
+
+    def get_weights(self) -> list[NDArray[Any]]:
+        """New arrays, layer by layer in Keras's order: kernel, bias; gamma, beta, moving_mean, moving_variance."""
+        return [self._state.get(i) for i in range(len(self._state.tensors))]
+
+    def set_weights(self, weights: "list[ArrayLike]") -> None:
+        """The inverse of `get_weights`. Raises ValueError, changing nothing, if a number or a shape is wrong."""
+        self._state.set(list(range(len(self._state.tensors))), weights)
+
+    def count_params(self) -> int:
+        """The number of weights."""
+        return sum(size for size, _ in self._state.sizes())
+
+    def weights_hash(self) -> str:
+        """SHA-256 (hexadecimal) of the little-endian bytes of `get_weights()`, one array after the other."""
+        import hashlib
+
+        digest = hashlib.sha256()
+        for array in self.get_weights():
+            digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
+        return digest.hexdigest()
+
+    # ------------------------------------------------------------ training
+
+    def compile(self, optimizer: object = "rmsprop", loss: object = None, metrics: object = None) -> None:
+        """Chooses optimizer and loss for `fit` and `evaluate`. Weights stay; the optimizer starts afresh.
+
+        optimizer, loss: names or objects. metrics: accuracy is always measured; the list only chooses the name
+        under which it appears ("acc").
+        """
+        given = metrics if isinstance(metrics, (list, tuple)) else [] if metrics is None else [metrics]
+        for metric in given:
+            if isinstance(metric, str) and metric not in _METRICS:
+                raise ValueError(unknown("metric", metric, _METRICS))
+        names = [str(getattr(metric, "name", metric)) for metric in given]
+        new_optimizer, new_loss = optimizers.get(optimizer), None if loss is None else losses.get(loss)
+        if new_loss is not None and self.built:
+            Feed(self, self._plan_for(None), new_loss)  # complains if they do not go together
+        self.optimizer, self.loss, self.metric = new_optimizer, new_loss, names[0] if names else "accuracy"
+        self._optimizer_name = optimizer if isinstance(optimizer, str) else None
+
+    def fit(
+        self,
+        x: object,
+        y: object = None,
+        batch_size: int | None = 32,
+        epochs: int = 1,
+        verbose: object = "auto",
+        *,
+        validation_split: float = 0.0,
+        validation_data: object = None,
+        shuffle: bool = True,
+        class_weight: object = None,
+        sample_weight: object = None,
+        initial_epoch: int = 0,
+        optimizer: object = None,
+        loss: object = None,
+    ) -> History:
+        """Trains for epochs - initial_epoch passes over the data and returns their `History`.
+
+        x: images (n, 28, 28), (n, 28, 28, 1) or (n, features); uint8 from 0 to 255, or floats as they are.
+        y: class numbers (n,) or (n, 1), one-hot rows or probabilities (n, C); values for mean squared error.
+        validation_split: the last part of the data is kept for validation, unshuffled; int(n (1 - split)) rows train.
+        validation_data: (x, y) or (x, y, sample_weight) instead.
+        class_weight: {class: weight} or "balanced"; sample_weight (n,): the loss is sum(weight loss) / B.
+        optimizer, loss: as in `compile`. Without any: Adam(1e-3), and the cross-entropy that fits the last layer. The
+        same optimizer object (or name, or none) goes on with its moments, a new object starts afresh.
+        verbose: see `mnist_c.progress`.
+
+        Everything is checked first: on ValueError or TypeError the model is as it was. Ctrl-C raises KeyboardInterrupt;
+        the model keeps its weights, `model.history` the epochs so far. NotFiniteError: the loss became infinite or NaN;
+        it has `epoch` and `batch`, and the weights are the last finite ones.
+        """
+        settings: dict[str, Any] = {
+            "batch_size": _inputs.whole("batch_size", 32 if batch_size is None else batch_size, 1),
+            "epochs": _inputs.whole("epochs", epochs, 0),
+            "initial_epoch": _inputs.whole("initial_epoch", initial_epoch, 0),
+            "shuffle": _inputs.flag("shuffle", shuffle),
+            "verbose": progress.check_verbose(verbose),
+        }
+        new_optimizer = self._choose_optimizer(optimizer)
+        feed = Feed.choose(self, x, y, loss)
+        train, validation = feed.split(x, y, sample_weight, class_weight, validation_split, validation_data)
+        self._build_for(feed.plan)
+        if new_optimizer is not self.optimizer:
+            self._optimizer_name = optimizer if isinstance(optimizer, str) else None
+        self.loss, self.optimizer = feed.loss, new_optimizer
+        return run(self, Run(train=train, validation=validation, **settings))
+
+    def _choose_optimizer(self, optimizer: object) -> optimizers.Optimizer:
+        """The optimizer to train with: a new one only if asked for."""
+        same_name = isinstance(optimizer, str) and optimizer == self._optimizer_name
+        if self.optimizer is not None and (optimizer is None or same_name):
+            return self.optimizer
+        return optimizers.get("adam" if optimizer is None else optimizer)
+
+    def _trainable_network(self) -> tuple[_core.Network, optimizers.Optimizer]:
+        """The core's network with the head of `model.loss` and the moments of `model.optimizer`."""
+        assert self.loss is not None
+        assert self.optimizer is not None
+        network = self._state.use_head(head_of(self._state.plan, self.loss))
+        self._state.use_optimizer(self.optimizer)
+        return network, self.optimizer
+
+    def train_on_batch(
+        self, x: object, y: object = None, sample_weight: object = None, class_weight: object = None
+    ) -> tuple[float, float]:
+        """One step on all rows of x; returns their (loss, accuracy) before it. The count of epochs does not move."""
+        feed = Feed.choose(self, x, y)
+        data = feed.data(x, y, sample_weight, class_weight)
+        self._build_for(feed.plan)
+        self.loss, self.optimizer = feed.loss, self._choose_optimizer(None)
+        network, optimizer = self._trainable_network()
+        epoch, _, step = network.progress()
+        rates = schedules.rates(optimizer.learning_rate, step, 1)
+        try:
+            loss_sum, correct, rows = network.fit(data, np.arange(data.rows, dtype=np.uint32), data.rows, rates)
+        except _core.NotFiniteError as error:
+            raise not_finite(error, epoch) from None
+        return loss_sum / rows, self._share(correct, rows)
+
+    def gradients(
+        self, x: object, y: object, sample_weight: object = None, training: bool = False
+    ) -> list[NDArray[Any]]:
+        """Gradients of the mean loss, penalties included, over all rows of x; nothing is changed.
+
+        One array per trainable weight, in the order of `get_weights()`, which has the moving statistics of batch
+        normalisation as well. training: with the dropout masks of the next training step, and batch statistics.
+        """
+        feed = Feed.choose(self, x, y)
+        data = feed.data(x, y, sample_weight)
+        self._build_for(feed.plan)
+        network = self._state.use_head(feed.head)
+        network.gradients(data, np.arange(data.rows, dtype=np.uint32), _inputs.flag("training", training), False)
+        return [network.get("gradient", i) for i, tensor in enumerate(self._state.tensors) if tensor[3]]
+
+    # ------------------------------------------------------------ use
+
+    def evaluate(
+        self,
+        x: object,
+        y: object = None,
+        batch_size: int | None = 32,
+        verbose: object = "auto",
+        sample_weight: object = None,
+    ) -> Evaluation:
+        """(loss, accuracy) without dropout; see `Evaluation` for the confusion matrix and the accuracy per class.
+
+        x, y, sample_weight: as in `fit`. batch_size: only for the number of steps that is printed.
+        """
+        size = _inputs.whole("batch_size", 32 if batch_size is None else batch_size, 1)
+        shown = progress.check_verbose(verbose)
+        feed = Feed.choose(self, x, y)
+        start = time.perf_counter()
+        data, targets = feed.data_and_targets(x, y, sample_weight)
+        self._build_for(feed.plan)
+        self._state.use_head(feed.head)
+        loss, accuracy, outputs = self._score(data)
+        if shown:
+            seconds = time.perf_counter() - start
+            print(progress.format_line(-(-data.rows // size), seconds, {"loss": loss, self.metric: accuracy}))
+        classes = feed.plan.outputs
+        cells = confusion_matrix(targets.classes(), outputs.argmax(axis=1), classes) if classes > 1 else None
+        return Evaluation(loss, accuracy, cells)
+
+    def _score(self, data: _core.Data) -> tuple[float, float, NDArray[Any]]:
+        """Mean loss with penalties, accuracy and outputs of data that are ready for the core."""
+        network = self._state.network
+        total, correct, outputs = network.evaluate(data)
+        return total / data.rows + network.penalty(), self._share(correct, data.rows), outputs
+
+    def _share(self, correct: int, rows: int) -> float:
+        """The accuracy; nan where one output leaves nothing to choose."""
+        return correct / rows if self._state.plan.outputs > 1 else math.nan
+
+    def predict(self, x: object, batch_size: int | None = None, verbose: object = 0) -> NDArray[Any]:
+        """What the last layer gives, without dropout: probabilities (n, C) after a softmax. dtype is the model's.
+
+        x: as in `fit`; one image (28, 28) counts as (1, 28, 28). A row's result does not depend on the other rows.
+        batch_size, verbose: for Keras's sake.
+        """
+        feed = Feed(self, self._state.plan, self.loss)
+        return self._state.use_head(feed.head).predict(feed.inputs(x))
+
+    def __call__(self, x: object, training: bool = False) -> Output:
+        """`predict`, as an array with `.numpy()`. training: with the dropout masks of the next training step."""
+        if not _inputs.flag("training", training):
+            return Output.of(self.predict(x))
+        feed = Feed(self, self._state.plan, self.loss)
+        data = feed.inputs(x)
+        network = self._state.use_head(feed.head)
+        outputs = network.forward_training(data, np.arange(data.rows, dtype=np.uint32), False)
+        return Output.of(ops.softmax(outputs) if feed.plan.softmax else outputs)
+
+    def __repr__(self) -> str:
+        return f"<Sequential {self.name!r}: {', '.join(map(str, self.layers)) or 'no layers'}; seed {self.seed}>"
+
+
+def _unused_name(base: str, names: set[str]) -> str:
+    """dense, dense_1, dense_2, ..."""
+    return next(name for i in range(len(names) + 1) if (name := f"{base}_{i}" if i else base) not in names)

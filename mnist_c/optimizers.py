@@ -1,0 +1,142 @@
+"""Optimizers, with the names, arguments, defaults and formulas of Keras 3.
+
+w is a weight, g its gradient, r the learning rate of the step, t the step counted from 1. Moments that fall below
+2^-100 in magnitude are set to 0. Moments live in the model: training on with the same optimizer object keeps them, a
+new object starts afresh.
+"""
+
+from typing import Any, ClassVar
+
+from . import schedules
+from ._lookup import check_factor, check_share, look_up, wrong_type
+
+
+class Optimizer:
+    """Base of all optimizers. `learning_rate` may be assigned at any time, the rest is fixed once made.
+
+    learning_rate: a number, a schedule of `mnist_c.schedules` or any function step -> rate.
+    """
+
+    kind: ClassVar[str]  # the core's name
+    learning_rate: schedules.Rate
+    hyper: dict[str, Any]  # the rest, as the core calls it
+
+    def __init__(self, learning_rate: schedules.Rate, **hyper: Any) -> None:
+        object.__setattr__(self, "hyper", hyper)
+        self.learning_rate = learning_rate
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name != "learning_rate":
+            raise AttributeError(f"only learning_rate may be changed: make a new {type(self).__name__} instead")
+        object.__setattr__(self, name, schedules.check(value))
+
+    def __repr__(self) -> str:
+        settings = {"learning_rate": self.learning_rate, **self.hyper}
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in settings.items())})"
+
+
+class SGD(Optimizer):
+    """Gradient descent.
+
+    plain      w = w - r g
+    momentum   m = momentum m - r g,    w = w + m
+    nesterov   m = momentum m - r g,    w = w + momentum m - r g
+    """
+
+    kind = "sgd"
+
+    def __init__(self, learning_rate: schedules.Rate = 0.01, momentum: float = 0.0, nesterov: bool = False) -> None:
+        super().__init__(learning_rate, momentum=check_share("momentum", momentum), nesterov=bool(nesterov))
+
+
+class RMSprop(Optimizer):
+    """Divides by a moving root mean square of the gradient (Hinton, 2012).
+
+        v = rho v + (1 - rho) g^2
+        d = r g / sqrt(v + epsilon)         centered:  a = rho a + (1 - rho) g,    d = r g / sqrt(v - a^2 + epsilon)
+        w = w - d                           momentum:  m = momentum m + d,    w = w - m
+
+    epsilon is inside the root, as in Keras (PyTorch: outside).
+    """
+
+    kind = "rmsprop"
+
+    def __init__(
+        self,
+        learning_rate: schedules.Rate = 0.001,
+        rho: float = 0.9,
+        momentum: float = 0.0,
+        epsilon: float = 1e-7,
+        centered: bool = False,
+    ) -> None:
+        super().__init__(
+            learning_rate,
+            rho=check_share("rho", rho),
+            momentum=check_share("momentum", momentum),
+            epsilon=check_factor("epsilon", epsilon),
+            centered=bool(centered),
+        )
+
+
+def _adam_hyper(beta_1: float, beta_2: float, epsilon: float) -> dict[str, float]:
+    return {
+        "beta1": check_share("beta_1", beta_1),
+        "beta2": check_share("beta_2", beta_2),
+        "epsilon": check_factor("epsilon", epsilon),
+    }
+
+
+class Adam(Optimizer):
+    """Adam (Kingma and Ba, 2015).
+
+        m = m + (1 - beta_1) (g - m)
+        v = v + (1 - beta_2) (g^2 - v)
+        w = w - r sqrt(1 - beta_2^t) / (1 - beta_1^t)  m / (sqrt(v) + epsilon)
+
+    epsilon is added to the root of the uncorrected v, as in Keras (PyTorch: of the corrected one, and 1e-8).
+    """
+
+    kind = "adam"
+
+    def __init__(
+        self,
+        learning_rate: schedules.Rate = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+    ) -> None:
+        super().__init__(learning_rate, **_adam_hyper(beta_1, beta_2, epsilon))
+
+
+class AdamW(Optimizer):
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019): w = w - r weight_decay w, then Adam.
+
+    All weights decay, biases and batch-normalisation parameters too, as in Keras.
+    """
+
+    kind = "adamw"
+
+    def __init__(
+        self,
+        learning_rate: schedules.Rate = 0.001,
+        weight_decay: float = 0.004,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+    ) -> None:
+        decay = check_factor("weight_decay", weight_decay)
+        super().__init__(learning_rate, **_adam_hyper(beta_1, beta_2, epsilon), weight_decay=decay)
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW}
+
+
+def get(identifier: object) -> Optimizer:
+    """An optimizer from its name ("adam": a new one with the defaults), its class or itself."""
+    if isinstance(identifier, str):
+        return look_up("optimizer", identifier, OPTIMIZERS)()  # type: ignore[call-arg]
+    if isinstance(identifier, Optimizer):
+        return identifier
+    if isinstance(identifier, type) and issubclass(identifier, Optimizer):
+        return identifier()  # type: ignore[call-arg]
+    raise wrong_type("optimizer", identifier, "a name such as 'adam' or an object such as Adam(1e-3)")

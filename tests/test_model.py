@@ -1,0 +1,672 @@
+"""`Sequential`: how layers become a network, and what fit, evaluate, predict and the rest promise."""
+
+import contextlib
+import hashlib
+import io
+import signal
+
+import numpy as np
+import pytest
+
+import mnist_c as mc
+
+N, FEATURES, CLASSES = 120, 20, 5
+_rng = np.random.default_rng(0)
+Y = _rng.permutation(np.arange(N) % CLASSES)
+X = (_rng.normal(size=(N, FEATURES)) + 2 * np.eye(CLASSES, FEATURES)[Y]).astype(np.float32)
+
+
+def make_model(seed=0, **options):
+    layers = [
+        mc.Dense(16, activation="relu", input_shape=(FEATURES,)),
+        mc.Dropout(0.2),
+        mc.Dense(CLASSES, activation="softmax"),
+    ]
+    return mc.Sequential(layers, seed=seed, **options)
+
+
+def fit(model, **options):
+    return model.fit(X, Y, **{"batch_size": 16, "epochs": 2, "verbose": 0, **options})
+
+
+def keras_mlp():
+    return mc.Sequential(
+        [
+            mc.Flatten(input_shape=(28, 28)),
+            mc.Dense(128, activation="relu"),
+            mc.Dropout(0.2),
+            mc.Dense(64, activation="relu"),
+            mc.Dropout(0.2),
+            mc.Dense(10, activation="softmax"),
+        ],
+        seed=0,
+    )
+
+
+# ---------------------------------------------------------------- layers
+
+
+def steps(*layers, shape=(8,)):
+    """The core's steps as "kind activation dropout", and the dropout of the inputs."""
+    plan = mc.Sequential([mc.Input(shape), *layers], seed=0)._plan_for(None)
+    texts = [f"{s['kind']} {s['activation']} {s['dropout']:g}" for s in plan.steps]
+    return [f"input {plan.input_dropout:g}"] * bool(plan.input_dropout) + texts
+
+
+def test_activations_and_dropout_join_the_step_before_them():
+    assert steps(mc.Dense(4, "relu"), mc.Dropout(0.5), mc.Dense(3)) == ["dense relu 0.5", "dense linear 0"]
+    assert steps(mc.Dense(4), mc.Activation("tanh"), mc.Dropout(0.5)) == ["dense tanh 0.5"]
+    assert steps(mc.Dense(4), mc.BatchNormalization(), mc.ReLU(), mc.Dropout(0.1)) == [
+        "dense linear 0",
+        "norm relu 0.1",
+    ]
+    assert steps(mc.Dropout(0.1), mc.Dense(4)) == ["input 0.1", "dense linear 0"]
+    assert steps(mc.Dense(4), mc.Dropout(0.0), mc.Activation("linear"), mc.LeakyReLU()) == ["dense leaky_relu 0"]
+
+
+def test_what_cannot_join_becomes_a_step_of_its_own():
+    assert steps(mc.Dense(4), mc.Dropout(0.5), mc.ReLU()) == ["dense linear 0.5", "map relu 0"]
+    assert steps(mc.Dense(4, "tanh"), mc.ReLU(), mc.Dropout(0.1)) == ["dense tanh 0", "map relu 0.1"]
+    assert steps(mc.Dense(4), mc.Dropout(0.5), mc.Dropout(0.2)) == ["dense linear 0.5", "map linear 0.2"]
+    assert steps(mc.Dropout(0.1), mc.Dropout(0.2), mc.Dense(4)) == ["input 0.1", "map linear 0.2", "dense linear 0"]
+    assert steps(mc.Activation("tanh"), mc.Dense(4)) == ["map tanh 0", "dense linear 0"]
+    assert steps(mc.BatchNormalization(), mc.Dense(4)) == ["norm linear 0", "dense linear 0"]
+
+
+def test_separate_layers_compute_what_joined_ones_do():
+    joined = mc.Sequential(
+        [mc.Dense(9, "relu", input_dim=FEATURES), mc.Dropout(0.2), mc.Dense(CLASSES, "softmax")], seed=1
+    )
+    apart = mc.Sequential(
+        [
+            mc.Input((FEATURES,)),
+            mc.Dense(9),
+            mc.Activation("relu"),
+            mc.Dropout(0.2),
+            mc.Dense(CLASSES),
+            mc.Softmax(),
+        ],
+        seed=1,
+    )
+    fit(joined), fit(apart)
+    assert joined.weights_hash() == apart.weights_hash()
+
+
+def test_names_are_numbered_within_the_model():
+    names = [layer.name for layer in keras_mlp().layers]
+    assert names == ["flatten", "dense", "dropout", "dense_1", "dropout_1", "dense_2"]
+    model = mc.Sequential([mc.Dense(2, name="first", input_dim=3), mc.ReLU(), mc.LeakyReLU(), mc.BatchNormalization()])
+    assert [layer.name for layer in model.layers] == ["first", "re_lu", "leaky_re_lu", "batch_normalization"]
+    assert model.get_layer("first") is model.get_layer(index=0) is model.layers[0]
+    with pytest.raises(ValueError, match="Did you mean 'first'"):
+        model.get_layer("frist")
+    with pytest.raises(ValueError, match="no layer 9"):
+        model.get_layer(index=9)
+
+
+def test_a_layer_belongs_to_one_model():
+    layer = mc.Dense(3, input_dim=2)
+    with pytest.raises(ValueError, match="not part of a model"):
+        layer.get_weights()
+    mc.Sequential([layer])
+    with pytest.raises(ValueError, match="belongs to a model"):
+        mc.Sequential([layer])
+
+
+def test_layers_cannot_be_frozen():
+    layer = mc.Dense(3)
+    assert layer.trainable
+    with pytest.raises(NotImplementedError):
+        layer.trainable = False
+
+
+def test_layers_can_be_added_after_training():
+    model = mc.Sequential(seed=0)
+    model.add(mc.Dense(6, "relu", input_dim=FEATURES))
+    model.add(mc.Dense(CLASSES))
+    fit(model)
+    before = model.get_weights()
+    model.add(mc.Softmax())
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    model.compile("adam", "categorical_crossentropy")
+    fit(model)
+
+
+def test_build_says_the_shape_where_no_layer_does():
+    for shape in ((None, 28, 28), (28, 28)):
+        model = mc.Sequential([mc.Flatten(), mc.Dense(3)], seed=0)
+        assert not model.built
+        model.build(shape)
+        assert model.layers[1].kernel.shape == (784, 3)
+    with pytest.raises(ValueError, match="input_shape"):
+        mc.Sequential([mc.Dense(3)]).build()
+
+
+# ---------------------------------------------------------------- summary
+
+
+def test_summary_counts_109386_parameters_as_keras_does():
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        keras_mlp().summary()
+    text = out.getvalue()
+    assert " Total params: 109,386 (427.29 KB)\n Trainable params: 109,386 (427.29 KB)\n" in text
+    assert "│ dense (Dense)" in text
+    assert "(None, 128)" in text
+    assert "100,480" in text
+    assert len({len(line) for line in text.splitlines()[1:-3]}) == 1
+
+
+def test_summary_of_batch_normalisation_has_parameters_that_are_not_trained():
+    lines = []
+    mc.Sequential([mc.Dense(4, input_dim=3), mc.BatchNormalization()]).summary(print_fn=lines.append)
+    assert "Trainable params: 24 (96.00 B)\n Non-trainable params: 8 (32.00 B)" in lines[0]
+    mc.Sequential([mc.Dense(4)]).summary(print_fn=lines.append)
+    assert "unbuilt" in lines[1]
+
+
+def test_summary_draws_with_letters_where_the_output_has_no_others():
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    with contextlib.redirect_stdout(out):
+        keras_mlp().summary()
+    out.flush()
+    assert b"| dense (Dense)" in out.buffer.getvalue()
+
+
+# ---------------------------------------------------------------- weights
+
+
+def test_weights_are_new_arrays_in_keras_order():
+    model = mc.Sequential([mc.Dense(4, input_dim=3), mc.BatchNormalization(), mc.Dense(2, use_bias=False)], seed=0)
+    weights = model.get_weights()
+    assert [w.shape for w in weights] == [(3, 4), (4,), (4,), (4,), (4,), (4,), (4, 2)]
+    assert {w.dtype for w in weights} == {np.dtype("float32")}
+    weights[0][...] = 7
+    assert not (model.get_weights()[0] == 7).any()
+    dense, norm, last = model.layers
+    np.testing.assert_array_equal(dense.kernel, model.get_weights()[0])
+    assert [w.shape for w in norm.get_weights()] == [(4,)] * 4
+    np.testing.assert_array_equal(norm.gamma, np.ones(4))
+    np.testing.assert_array_equal(norm.moving_variance, np.ones(4))
+    assert last.bias is None
+    assert (dense.count_params(), norm.count_params(), model.count_params()) == (16, 16, 40)
+
+
+def test_assigned_weights_are_written():
+    model = make_model()
+    kernel = np.arange(FEATURES * 16.0).reshape(FEATURES, 16)
+    model.layers[0].kernel = kernel
+    model.layers[0].bias = np.arange(16)
+    np.testing.assert_array_equal(model.get_weights()[0], kernel)
+    np.testing.assert_array_equal(model.layers[0].bias, np.arange(16))
+    other = make_model(seed=1)
+    other.set_weights(model.get_weights())
+    assert other.weights_hash() == model.weights_hash()
+    other.layers[2].set_weights([np.zeros((16, CLASSES)), np.ones(CLASSES)])
+    assert other.layers[2].kernel.any() == False  # noqa: E712
+    with pytest.raises(AttributeError, match="no bias"):
+        mc.Sequential([mc.Dense(2, use_bias=False, input_dim=2)]).layers[0].bias = [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("change", "exception", "pattern"),
+    [
+        (lambda w: w[:-1], ValueError, "4 arrays"),
+        (lambda w: [*w[:-1], w[-1][:-1]], ValueError, r"dense_1/bias has shape \(5,\), not \(4,\)"),
+        (lambda w: [w[0].T, *w[1:]], ValueError, r"\(20, 16\), not \(16, 20\)"),
+        (lambda w: [*w[:-1], w[-1].astype(str)], TypeError, "numbers"),
+    ],
+    ids=["too few", "too short", "transposed", "text"],
+)
+def test_wrong_weights_are_refused_and_change_nothing(change, exception, pattern):
+    model = make_model()
+    before = model.weights_hash()
+    with pytest.raises(exception, match=pattern):
+        model.set_weights(change([w + 1 for w in model.get_weights()]))
+    assert model.weights_hash() == before
+
+
+def test_weights_hash_is_the_sha256_of_all_weights():
+    model = make_model()
+    data = b"".join(w.astype("<f4").tobytes() for w in model.get_weights())
+    assert model.weights_hash() == hashlib.sha256(data).hexdigest()
+
+
+def test_seed_none_draws_a_seed_and_records_it():
+    a, b = make_model(seed=None), make_model(seed=None)
+    assert a.seed != b.seed
+    assert fit(a).seed == a.seed
+    again = make_model(seed=a.seed)
+    fit(again)
+    assert again.weights_hash() == a.weights_hash() != b.weights_hash()
+
+
+@pytest.mark.parametrize(
+    ("name", "spread"),
+    [
+        ("glorot_uniform", np.sqrt(2 / 500)),
+        ("glorot_normal", np.sqrt(2 / 500)),
+        ("he_normal", np.sqrt(2 / 300)),
+        ("he_uniform", np.sqrt(2 / 300)),
+        ("lecun_normal", np.sqrt(1 / 300)),
+        ("lecun_uniform", np.sqrt(1 / 300)),
+        ("random_normal", 0.05),
+        ("random_uniform", 0.1 / np.sqrt(12)),
+        (mc.RandomNormal(1.0, 2.0), 2.0),
+        (mc.TruncatedNormal(stddev=1.0), 0.87962566103423978),
+        (mc.VarianceScaling(3.0, "fan_out", "uniform"), np.sqrt(3 / 200)),
+        ("zeros", 0.0),
+        (mc.Constant(0.25), 0.0),
+    ],
+)
+def test_initializers_have_the_spread_of_keras(name, spread):
+    kernel = mc.Sequential([mc.Dense(200, kernel_initializer=name, input_dim=300)], seed=0).layers[0].kernel
+    assert kernel.std() == pytest.approx(spread, rel=0.02)  # 60,000 values: the standard error is 0.3 %
+    mean = {"RandomNormal(normal, fan_in, 1, 2)": 1.0}.get(repr(name), 0.25 if "Constant" in repr(name) else 0.0)
+    assert kernel.mean() == pytest.approx(mean, abs=max(0.02 * spread, 1e-12))
+
+
+# ---------------------------------------------------------------- training
+
+
+OPTIMIZERS = {
+    "nesterov": lambda: mc.SGD(0.05, momentum=0.9, nesterov=True),
+    "rmsprop": lambda: mc.RMSprop(1e-3, momentum=0.5, centered=True),
+    "cosine": lambda: mc.Adam(mc.CosineDecay(1e-2, 40, alpha=0.1)),
+    "inverse time": lambda: mc.AdamW(mc.InverseTimeDecay(1e-2, 10, 0.5)),
+    "function": lambda: mc.Adam(lambda step: 1e-2 / (1 + step)),
+}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_fit_of_two_epochs_twice_equals_fit_of_four(optimizer):
+    once, twice = make_model(), make_model()
+    whole = fit(once, epochs=4, optimizer=optimizer(), validation_split=0.2)
+    first = fit(twice, epochs=2, optimizer=optimizer(), validation_split=0.2)
+    second = fit(twice, epochs=2, validation_split=0.2)
+    assert twice.weights_hash() == once.weights_hash()
+    for name, values in whole.history.items():
+        assert values == first.history[name] + second.history[name]
+
+
+def test_an_epoch_in_batches_equals_fit_without_shuffling():
+    whole, parts = make_model(), make_model()
+    history = fit(whole, epochs=1, shuffle=False)
+    losses = [parts.train_on_batch(X[i : i + 16], Y[i : i + 16])[0] for i in range(0, N, 16)]
+    assert parts.weights_hash() == whole.weights_hash()
+    sizes = [len(X[i : i + 16]) for i in range(0, N, 16)]
+    assert np.average(losses, weights=sizes) == pytest.approx(history.history["loss"][0], rel=1e-12)
+
+
+def test_initial_epoch_runs_the_rest():
+    model = make_model()
+    history = fit(model, epochs=5, initial_epoch=3)
+    assert history.epoch == [3, 4]
+    assert len(history.history["loss"]) == 2
+    assert fit(model, epochs=0).history == {}
+
+
+def test_the_same_optimizer_object_goes_on_and_a_new_one_starts_afresh():
+    adam = mc.Adam(1e-2)
+    reference = make_model()
+    fit(reference, epochs=4, optimizer=adam)
+    hashes = {}
+    for name, second in {"same": adam, "none": None, "new": mc.Adam(1e-2)}.items():
+        model = make_model()
+        fit(model, optimizer=adam)
+        fit(model, optimizer=second)
+        hashes[name] = model.weights_hash()
+    assert hashes["same"] == hashes["none"] == reference.weights_hash() != hashes["new"]
+
+
+def test_the_same_name_of_an_optimizer_goes_on_in_fit_and_starts_afresh_in_compile():
+    whole, named, compiled = make_model(), make_model(), make_model()
+    fit(whole, epochs=4, optimizer="adam")
+    fit(named, optimizer="adam")
+    fit(named, optimizer="adam")
+    compiled.compile("adam", "categorical_crossentropy")
+    fit(compiled)
+    compiled.compile("adam", "categorical_crossentropy")
+    fit(compiled)
+    assert whole.weights_hash() == named.weights_hash() != compiled.weights_hash()
+    fit(named, optimizer=mc.SGD(0.1))
+    fit(named, optimizer="adam")
+    assert isinstance(named.optimizer, mc.Adam)
+
+
+def test_only_the_learning_rate_of_an_optimizer_can_change():
+    adam = mc.Adam(1e-2)
+    adam.learning_rate = 1e-3
+    assert adam.learning_rate == 1e-3
+    with pytest.raises(AttributeError, match="make a new Adam"):
+        adam.epsilon = 1e-8
+    with pytest.raises(ValueError, match="0 or more"):
+        adam.learning_rate = -1
+
+
+def test_adam_is_the_default():
+    default, given = make_model(), make_model()
+    fit(default)
+    fit(given, optimizer=mc.Adam(1e-3), loss="sparse_categorical_crossentropy")
+    assert default.weights_hash() == given.weights_hash()
+
+
+def test_rates_follow_the_steps_of_the_optimizer():
+    seen = []
+    model = make_model()
+    optimizer = mc.SGD(lambda step: seen.append(step) or 0.1)
+    fit(model, optimizer=optimizer)
+    fit(model, epochs=1)
+    assert seen == list(range(3 * 8))
+    fit(model, epochs=1, optimizer=mc.SGD(lambda step: seen.append(step) or 0.1))
+    assert seen[-8:] == list(range(8))
+
+
+def test_schedules_have_the_formulas_of_keras():
+    steps_ = np.arange(50)
+    cosine = mc.CosineDecay(0.1, 40, alpha=0.2)
+    inverse, stairs = mc.InverseTimeDecay(0.1, 10, 0.5), mc.InverseTimeDecay(0.1, 10, 0.5, staircase=True)
+    step = mc.StepDecay(0.1, 10, 0.5)
+    np.testing.assert_allclose([inverse(t) for t in steps_], 0.1 / (1 + 0.5 * steps_ / 10), rtol=1e-14)
+    np.testing.assert_allclose([stairs(t) for t in steps_], 0.1 / (1 + 0.5 * (steps_ // 10)), rtol=1e-14)
+    np.testing.assert_allclose([step(t) for t in steps_], 0.1 * 0.5 ** (steps_ // 10), rtol=1e-14)
+    expected = 0.1 * (0.8 * (1 + np.cos(np.pi * np.minimum(steps_, 40) / 40)) / 2 + 0.2)
+    np.testing.assert_allclose([cosine(t) for t in steps_], expected, rtol=1e-14)
+
+
+def test_a_new_loss_keeps_weights_moments_and_counters():
+    model = make_model()
+    fit(model, optimizer=mc.SGD(0.1, momentum=0.9))
+    before, progress = model.weights_hash(), model._state.network.progress()
+    moments = model._state.network.get("slot0", 0)
+    fit(model, epochs=0, loss=mc.CategoricalCrossentropy(label_smoothing=0.2))
+    model.evaluate(X, Y, verbose=0)
+    assert model._state.head.key == ("softmax_cross_entropy", 0.2, False)
+    assert (model.weights_hash(), model._state.network.progress()) == (before, progress)
+    np.testing.assert_array_equal(model._state.network.get("slot0", 0), moments)
+
+
+def test_logits_and_softmax_train_to_the_same_weights():
+    logits = mc.Sequential([mc.Dense(CLASSES, input_dim=FEATURES)], seed=0)
+    softmax = mc.Sequential([mc.Dense(CLASSES, "softmax", input_dim=FEATURES)], seed=0)
+    fit(logits, loss=mc.SparseCategoricalCrossentropy(from_logits=True)), fit(softmax)
+    assert logits.weights_hash() == softmax.weights_hash()
+    default = mc.Sequential([mc.Dense(CLASSES, input_dim=FEATURES)], seed=0)
+    fit(default)
+    assert default.weights_hash() == logits.weights_hash()
+    z = logits.predict(X)
+    np.testing.assert_allclose(z, X @ logits.layers[0].kernel + logits.layers[0].bias, atol=1e-5)
+    np.testing.assert_array_equal(mc.ops.softmax(z), softmax.predict(X))
+
+
+def test_class_weights_are_sample_weights():
+    weights = {0: 0.5, 3: 2.0}
+    by_class, by_row, balanced = make_model(), make_model(), make_model()
+    rows = np.array([weights.get(label, 1.0) for label in Y])
+    fit(by_class, class_weight=weights), fit(by_row, sample_weight=rows)
+    assert by_class.weights_hash() == by_row.weights_hash()
+    fit(balanced, class_weight="balanced")  # every class is as frequent as the others: all weights are 1
+    plain = make_model()
+    fit(plain)
+    assert balanced.weights_hash() == plain.weights_hash() != by_class.weights_hash()
+
+
+def test_weights_scale_losses_and_are_divided_by_the_number_of_rows():
+    model = make_model()
+    plain, double = model.evaluate(X, Y, verbose=0), model.evaluate(X, Y, verbose=0, sample_weight=np.full(N, 2.0))
+    assert double.loss == pytest.approx(2 * plain.loss, rel=1e-12)
+    assert double.accuracy == plain.accuracy
+    half = (np.arange(N) < N // 2).astype(float)
+    part = model.evaluate(X[: N // 2], Y[: N // 2], verbose=0)
+    assert model.evaluate(X, Y, verbose=0, sample_weight=half).loss == pytest.approx(part.loss / 2, rel=1e-6)
+
+
+def test_class_weights_do_not_count_in_validation_and_sample_weights_do():
+    model, other = make_model(), make_model()
+    fit(model, class_weight={0: 9.0}, validation_split=0.25)
+    assert model.history.history["val_loss"][-1] == model.evaluate(X[90:], Y[90:], verbose=0).loss
+    weights = np.linspace(0, 1, N)
+    fit(other, sample_weight=weights, validation_split=0.25)
+    score = other.evaluate(X[90:], Y[90:], verbose=0, sample_weight=weights[90:])
+    assert other.history.history["val_loss"][-1] == score.loss
+
+
+# ---------------------------------------------------------------- evaluation and prediction
+
+
+def test_evaluate_gives_loss_and_accuracy_and_more():
+    model = make_model()
+    fit(model, epochs=5, optimizer=mc.Adam(1e-2))
+    result = model.evaluate(X, Y, verbose=0)
+    loss, accuracy = result
+    assert (result[0], result[1]) == (loss, accuracy) == (result.loss, result.accuracy)
+    p = model.predict(X)
+    assert p.dtype == np.float32
+    np.testing.assert_allclose(p.sum(axis=1), 1, atol=1e-6)
+    assert loss == pytest.approx(-np.log(p[np.arange(N), Y].astype(float)).mean(), rel=1e-5)
+    assert accuracy == (p.argmax(axis=1) == Y).mean()
+    assert result.confusion_matrix.dtype == np.int64
+    assert result.confusion_matrix.sum() == N
+    for i in range(CLASSES):
+        for j in range(CLASSES):
+            assert result.confusion_matrix[i, j] == ((i == Y) & (p.argmax(axis=1) == j)).sum()
+    np.testing.assert_allclose(result.per_class_accuracy, [(p[i == Y].argmax(1) == i).mean() for i in range(CLASSES)])
+    assert np.isnan(model.evaluate(X[Y == 2], Y[Y == 2], verbose=0).per_class_accuracy[0])
+    assert repr(result) == f"Evaluation(loss={loss:.4f}, accuracy={accuracy:.4f})"
+
+
+def test_evaluations_can_be_copied_and_pickled():
+    import copy
+    import pickle
+
+    result = make_model().evaluate(X, Y, verbose=0)
+    for other in (copy.deepcopy(result), pickle.loads(pickle.dumps(result))):
+        assert other == result
+        np.testing.assert_array_equal(other.confusion_matrix, result.confusion_matrix)
+
+
+def test_penalties_are_part_of_every_loss():
+    def model_with(regularizer):
+        layers = [
+            mc.Dense(
+                CLASSES, "softmax", kernel_regularizer=regularizer, bias_regularizer=mc.L2(0.5), input_dim=FEATURES
+            )
+        ]
+        return mc.Sequential(layers, seed=0)
+
+    for regularizer in (mc.L1(1e-2), mc.L2(1e-2), mc.L1L2(1e-2, 1e-3), "l1", "l1_l2"):
+        model = model_with(regularizer)
+        model.layers[0].bias = np.linspace(-1, 1, CLASSES)
+        kernel, bias = model.get_weights()
+        penalty = mc.regularizers.get(regularizer)(kernel) + mc.L2(0.5)(bias)
+        p = model.predict(X)[np.arange(N), Y].astype(float)
+        expected = -np.log(p).mean() + penalty
+        assert model.evaluate(X, Y, verbose=0).loss == pytest.approx(expected, rel=1e-5)
+        assert model.train_on_batch(X, Y)[0] == pytest.approx(expected, rel=1e-5)
+        history = model.fit(X, Y, validation_data=(X, Y), verbose=0).history
+        assert history["val_loss"][0] == model.evaluate(X, Y, verbose=0).loss
+
+
+def test_validation_on_the_training_data_equals_evaluate():
+    model = make_model()
+    history = fit(model, validation_data=(X, Y)).history
+    assert (history["val_loss"][-1], history["val_accuracy"][-1]) == model.evaluate(X, Y, verbose=0)
+
+
+def test_calling_a_model_gives_an_array_that_has_numpy():
+    model = make_model()
+    out = model(X[:3])
+    np.testing.assert_array_equal(out, model.predict(X[:3]))
+    assert type(out.numpy()) is np.ndarray
+    dropped = model(X[:3], training=True)
+    assert (dropped != out).any()
+    np.testing.assert_array_equal(dropped, model(X[:3], training=True))  # nothing moved
+    np.testing.assert_allclose(dropped.numpy().sum(axis=1), 1, atol=1e-6)
+
+
+def test_a_row_has_the_same_bits_in_every_company():
+    model = make_model()
+    p = model.predict(X)
+    order = _rng.permutation(N)
+    np.testing.assert_array_equal(model.predict(X[order]), p[order])
+    np.testing.assert_array_equal(np.concatenate([model.predict(row[None]) for row in X]), p)
+
+
+def test_mean_squared_error_learns_numbers():
+    target = X @ np.linspace(-1, 1, FEATURES) + 3
+    model = mc.Sequential([mc.Dense(1, input_dim=FEATURES)], seed=0)
+    for y in (target, target[:, None], target.tolist()):
+        model.fit(X, y, epochs=100, optimizer=mc.Adam(mc.CosineDecay(0.1, 400)), loss="mse", verbose=0)
+        result = model.evaluate(X, y, verbose=0)
+        assert result.loss < 1e-3
+        assert np.isnan(result.accuracy)
+        assert result.confusion_matrix.shape == (0, 0)
+
+
+def test_mean_squared_error_of_labels_takes_them_as_one_hot():
+    hashes = set()
+    for y in (Y, np.eye(CLASSES)[Y], np.eye(CLASSES, dtype=np.float32)[Y]):
+        model = mc.Sequential([mc.Dense(CLASSES, "sigmoid", input_dim=FEATURES)], seed=0)
+        model.fit(X, y, loss=mc.MeanSquaredError(), epochs=2, verbose=0)
+        hashes.add(model.weights_hash())
+        difference = model.predict(X) - np.eye(CLASSES)[Y]
+        assert model.evaluate(X, y, verbose=0).loss == pytest.approx(np.square(difference).mean(), rel=1e-5)
+    assert len(hashes) == 1
+    soft = mc.Sequential([mc.Dense(CLASSES, "sigmoid", input_dim=FEATURES)], seed=0)
+    soft.fit(X, np.full((N, CLASSES), 0.3), loss="mse", verbose=0)
+
+
+def test_losses_can_be_called_on_arrays():
+    model = mc.Sequential([mc.Dense(CLASSES, input_dim=FEATURES)], seed=0)
+    z, p = model.predict(X), mc.ops.softmax(model.predict(X))
+    expected = -np.log(p[np.arange(N), Y].astype(float)).mean()
+    for y in (Y, Y[:, None], np.eye(CLASSES)[Y]):
+        assert mc.SparseCategoricalCrossentropy(from_logits=True)(y, z).numpy() == pytest.approx(expected, rel=1e-5)
+        assert mc.CategoricalCrossentropy()(y, p).numpy() == pytest.approx(expected, rel=1e-5)
+        smooth = mc.CategoricalCrossentropy(label_smoothing=0.1)(y, p)
+        assert smooth == pytest.approx(mc.CategoricalCrossentropy(True, label_smoothing=0.1)(y, z), rel=1e-5)
+    weighted = mc.CategoricalCrossentropy(from_logits=True)(Y, z, sample_weight=np.full(N, 3.0))
+    assert weighted == pytest.approx(3 * expected, rel=1e-5)
+    assert mc.MeanSquaredError()(np.ones((4, 2)), np.zeros((4, 2))).numpy() == 1
+
+
+# ---------------------------------------------------------------- gradients
+
+
+def test_gradients_are_those_of_back_propagation_in_numpy():
+    model = make_model(dtype="float64")
+    w1, b1, w2, b2 = model.get_weights()
+    x = X.astype(float)
+    z = x @ w1 + b1
+    a = np.maximum(z, 0)
+    delta = (mc.reference.softmax(a @ w2 + b2) - np.eye(CLASSES)[Y]) / N
+    below = (delta @ w2.T) * (z > 0)
+    expected = [x.T @ below, below.sum(axis=0), a.T @ delta, delta.sum(axis=0)]
+    before = model.weights_hash(), model._state.network.progress()
+    for mine, theirs in zip(model.gradients(X, Y), expected, strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-14)
+    assert (model.weights_hash(), model._state.network.progress()) == before
+    assert any((g != h).any() for g, h in zip(model.gradients(X, Y), model.gradients(X, Y, training=True), strict=True))
+
+
+def test_gradients_leave_out_moving_statistics():
+    model = mc.Sequential(
+        [mc.Dense(4, input_dim=FEATURES), mc.BatchNormalization(), mc.Dense(CLASSES, "softmax")], seed=0
+    )
+    assert len(model.get_weights()) == 8
+    for training in (False, True):
+        assert len(model.gradients(X, Y, training=training)) == 6
+    assert [g.shape for g in model.gradients(X, Y, training=True)] == [
+        (FEATURES, 4),
+        (4,),
+        (4,),
+        (4,),
+        (4, CLASSES),
+        (CLASSES,),
+    ]
+
+
+# ---------------------------------------------------------------- what can go wrong on the way
+
+
+def test_divergence_stops_with_finite_weights_and_says_where():
+    model = make_model()
+    fit(model, epochs=1)
+    with pytest.raises(mc.NotFiniteError, match=r"epoch 1, batch \d+") as caught:
+        fit(model, epochs=5, optimizer=mc.SGD(1e30))
+    assert caught.value.epoch == 0
+    assert isinstance(caught.value.batch, int)
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+    assert model.history.epoch == []
+
+
+def test_ctrl_c_keeps_weights_and_history():
+    model = mc.Sequential([mc.Dense(256, "relu", input_dim=FEATURES), mc.Dense(CLASSES, "softmax")], seed=0)
+    x, y = np.tile(X, (50, 1)), np.tile(Y, 50)
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(x, y, epochs=100_000, verbose=0)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    assert len(model.history.epoch) == len(model.history.history["loss"])
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+    model.fit(x, y, verbose=0)
+
+
+def test_an_error_in_a_rate_function_leaves_a_usable_model():
+    def rate(step):
+        if step == 11:
+            raise ZeroDivisionError
+        return 0.1
+
+    model = make_model()
+    with pytest.raises(ZeroDivisionError):
+        fit(model, epochs=3, optimizer=mc.SGD(rate))
+    assert model.history.epoch == [0]
+    with pytest.raises(ValueError, match=r"learning_rate\(0\)"):
+        fit(model, optimizer=mc.SGD(lambda step: -1.0))
+    with pytest.raises(TypeError, match="learning_rate"):
+        fit(model, optimizer=mc.SGD(lambda step: "0.1"))
+    fit(model, optimizer=mc.SGD(0.1))
+
+
+def test_metrics_only_name_the_accuracy():
+    model = make_model()
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["acc"])
+    assert set(fit(model, validation_split=0.2).history) == {"loss", "acc", "val_loss", "val_acc"}
+    with pytest.raises(ValueError, match="Did you mean 'accuracy'"):
+        model.compile("adam", "mse", metrics=["acuracy"])
+
+
+def test_threads_can_be_set():
+    before = mc.get_num_threads()
+    with pytest.raises(ValueError, match="at least 1"):
+        mc.set_num_threads(0)
+    with pytest.raises(TypeError, match="whole number"):
+        mc.set_num_threads(1.5)
+    hashes = set()
+    try:
+        for threads in (1, 2, 3):
+            mc.set_num_threads(threads)
+            assert mc.get_num_threads() == threads
+            model = make_model()
+            fit(model)
+            hashes.add(model.weights_hash())
+    finally:
+        mc.set_num_threads(before)
+    assert len(hashes) == 1
+
+
+def test_show_config_prints_what_a_bug_report_needs(capsys):
+    mc.show_config()
+    out = capsys.readouterr().out
+    for piece in (mc.__version__, np.__version__, "instruction set", "threads", "MNIST_C_DATA"):
+        assert piece in out
