@@ -11,8 +11,9 @@
  *   - Every fallible function returns an mnc_status and fills *err (which may be NULL). A failure leaves its
  *     handles as they were. *_destroy(NULL) does nothing. The library never prints, exits or aborts.
  *   - Matrices are row-major. `real` below means float or double, as the spec's dtype says.
- *   - A handle may be used by one thread at a time; different handles of one context by different threads (whoever
- *     finds the workers busy runs on its own thread alone). Long calls use the context's worker threads inside.
+ *   - A model may be used by one thread at a time; several models of one context, which may share data, by different
+ *     threads (whoever finds the workers busy runs on its own thread alone). mnc_context_set_threads and
+ *     mnc_context_stop_workers may be called at any time.
  *   - Same spec, seed, data and calls give the same bits for any number of threads and any instruction set
  *     (float32; ARCHITECTURE.md states the arithmetic). */
 #ifndef MNC_H
@@ -30,7 +31,6 @@ extern "C" {
 #define MNC_CONTRACT_VERSION 1
 
 /* ---------------------------------------------------------------- status */
-
 typedef enum mnc_status {
     MNC_OK = 0,
     MNC_INVALID,     /* an argument is out of its range */
@@ -41,11 +41,10 @@ typedef enum mnc_status {
 
 typedef struct mnc_error {
     mnc_status status;
-    char message[240]; /* what came, what was expected; never truncated inside a UTF-8 sequence we write */
+    char message[240]; /* what came, what was expected */
 } mnc_error;
 
 /* ---------------------------------------------------------------- context */
-
 typedef struct mnc_context mnc_context;
 
 /* isa: "scalar", "avx2", "avx512", or NULL for the best this CPU has (one it lacks is MNC_UNSUPPORTED).
@@ -61,7 +60,6 @@ void mnc_context_stop_workers(mnc_context *context);
 const char *mnc_isa_name(size_t i);
 
 /* ---------------------------------------------------------------- network */
-
 typedef enum mnc_dtype { MNC_FLOAT32, MNC_FLOAT64 } mnc_dtype;
 
 typedef enum mnc_activation { MNC_LINEAR, MNC_RELU, MNC_LEAKY_RELU, MNC_TANH, MNC_SIGMOID } mnc_activation;
@@ -170,7 +168,6 @@ mnc_progress mnc_model_progress(const mnc_model *model);
 void mnc_model_set_progress(mnc_model *model, mnc_progress progress);
 
 /* ---------------------------------------------------------------- data */
-
 typedef struct mnc_data mnc_data;
 typedef enum mnc_element { MNC_UINT8, MNC_REAL32, MNC_REAL64 } mnc_element;
 
@@ -190,7 +187,6 @@ bool mnc_data_is_indexed(const mnc_data *data);
 uint64_t mnc_data_nonzeros(const mnc_data *data); /* 0 if not indexed */
 
 /* ---------------------------------------------------------------- training */
-
 typedef enum mnc_optimizer_kind { MNC_SGD, MNC_RMSPROP, MNC_ADAM, MNC_ADAMW } mnc_optimizer_kind;
 
 /* Formulas are those of Keras 3, t counted from 1, r the rate of the step:
@@ -272,7 +268,6 @@ typedef struct mnc_counters {
 mnc_counters mnc_model_counters(const mnc_model *model);
 
 /* ---------------------------------------------------------------- arithmetic that callers share */
-
 /* order[n] = a permutation of 0 ... n - 1, a function of (seed, epoch) alone. */
 void mnc_permutation(uint64_t seed, uint64_t epoch, size_t n, uint32_t *order);
 

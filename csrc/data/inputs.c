@@ -5,7 +5,6 @@
 #include "base/rng.h"
 
 /* ---------------------------------------------------------------- floats with few distinct values */
-
 static size_t palette_slot(const mnc_palette *palette, double value) {
     uint64_t bits;
     memcpy(&bits, &value, sizeof bits);
@@ -63,7 +62,6 @@ bool mnc_palette_merge(mnc_palette *into, const mnc_palette *from, uint8_t map[2
 }
 
 /* ---------------------------------------------------------------- the index of non-zero inputs */
-
 static void nonzero_codes(const mnc_data *data, uint8_t nonzero[256]) {
     for (int code = 0; code < 256; code++)
         nonzero[code] = data->kernels->dtype == MNC_FLOAT32 ? ((const float *)data->table)[code] != 0

@@ -1,7 +1,6 @@
 /* Activations, dropout, optimizer steps: everything that treats elements one by one. */
 
 /* ---------------------------------------------------------------- dropout */
-
 /* Philox4x32-10 on 16 lanes: counters (c0 + lane, c1, c2, c3), words w[0] ... w[3]. */
 MNC_INLINE void v_philox(uint64_t seed, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, vu w[4]) {
     uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
@@ -27,7 +26,6 @@ MNC_INLINE void dropout_words(const mnc_dropout *d, size_t row, size_t group, vu
 }
 
 /* ---------------------------------------------------------------- activations */
-
 /* z -> (a, da / dz). Adding an activation: a case here, a value in mnc.h, a name in mnist_c, a line in the reference. */
 MNC_INLINE void v_activation(const mnc_activation kind, vf slope, vf z, vf *a, vf *f) {
     const vf zero = vf_set1(0), one = vf_set1(1);
@@ -95,7 +93,6 @@ static void MNC_K(multiply)(mnc_real *out, const mnc_real *x, const mnc_real *f,
 }
 
 /* ---------------------------------------------------------------- optimizers */
-
 /* Slots below 2^-100 are stored as +0: Adam's first moment would otherwise decay into denormals and stay there, and
  * arithmetic on denormals is several times slower. */
 MNC_INLINE vf v_flush(vf x) {
@@ -168,7 +165,6 @@ static void MNC_K(update)(const mnc_update *u, size_t n, mnc_real *w, mnc_real *
 }
 
 /* ---------------------------------------------------------------- gradients and penalties */
-
 static void MNC_K(accumulate)(size_t n, mnc_real *g_, const mnc_real *sum) {
     MNC_REAL *g = g_;
     const vf zero = vf_set1(0);
@@ -219,7 +215,6 @@ static bool MNC_K(finite)(size_t n, const mnc_real *x) {
 }
 
 /* ---------------------------------------------------------------- inputs */
-
 static void MNC_K(decode)(mnc_real *out, const uint8_t *codes, const mnc_real *table, size_t n) {
     for (size_t i = 0; i < n; i++) ((MNC_REAL *)out)[i] = ((const MNC_REAL *)table)[codes[i]];
 }

@@ -40,7 +40,6 @@ MNC_INLINE int tile_size(size_t left, int full) {
     }
 
 /* ---------------------------------------------------------------- forward */
-
 MNC_INLINE void forward_tile(const int m, const int n, const mnc_product *p, const MNC_REAL *x, size_t ldx, size_t row,
                              size_t panel) {
     const MNC_REAL *w = (const MNC_REAL *)p->weights + panel * p->panel_size;
@@ -76,7 +75,6 @@ static void MNC_K(dense_forward)(const mnc_product *p, const mnc_real *x, size_t
 }
 
 /* ---------------------------------------------------------------- delta */
-
 /* dx[row0 + s, k ... k + m - 1] for `samples` <= 16 n samples s, whose deltas lie transposed: dt[j][MNC_SAMPLE_BLOCK]. */
 MNC_INLINE void delta_tile(const int m, const int n, const mnc_product *p, const MNC_REAL *dt, size_t outputs,
                            const MNC_REAL *f, size_t row0, size_t samples, size_t k) {
@@ -125,7 +123,6 @@ static void MNC_K(dense_delta)(const mnc_product *p, const mnc_real *delta_, siz
 }
 
 /* ---------------------------------------------------------------- gradient */
-
 MNC_INLINE void gradient_tile(const int m, const int n, MNC_REAL *g, size_t g_panel, const MNC_REAL *x, size_t ldx,
                               const MNC_REAL *delta, size_t ldd, size_t rows) {
     vf acc[MNC_MR][MNC_NP];

@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "cpu/cpu.h"
 #include "net/net.h"
 
 mnc_status mnc_context_create(mnc_context **out, const char *isa, size_t threads, mnc_error *err) {
@@ -34,3 +35,20 @@ mnc_status mnc_context_set_threads(mnc_context *context, size_t threads, mnc_err
     return mnc_pool_set_threads(context->pool, threads, err);
 }
 void mnc_context_stop_workers(mnc_context *context) { mnc_pool_stop(context->pool); }
+
+typedef struct {
+    mnc_task task;
+    void *argument;
+} normal_task;
+
+static void run_normalised(void *argument, const mnc_team *team, size_t thread) {
+    const normal_task *t = argument;
+    const unsigned state = mnc_cpu_normalise();
+    t->task(t->argument, team, thread);
+    mnc_cpu_restore(state);
+}
+
+size_t mnc_context_run(mnc_context *context, size_t wanted, mnc_task task, void *argument) {
+    normal_task t = {task, argument};
+    return mnc_pool_run(context->pool, wanted, run_normalised, &t);
+}

@@ -38,7 +38,7 @@ static void run_part(void *argument, const mnc_team *team, size_t thread) {
 
 static size_t run_job(mnc_context *context, job *j, int what, size_t wanted) {
     j->what = what;
-    return mnc_pool_run(context->pool, wanted, run_part, j);
+    return mnc_context_run(context, wanted, run_part, j);
 }
 
 /* Floats with at most 256 distinct values become codes; others stay floats. Each thread numbers the values of its rows as
@@ -158,7 +158,6 @@ void mnc_data_destroy(mnc_data *data) {
 }
 
 /* ---------------------------------------------------------------- what is learned */
-
 static void forget_targets(mnc_data *data) {
     mnc_release(data->labels);
     mnc_release(data->targets);

@@ -65,7 +65,7 @@ mnc_status mnc_evaluate(mnc_model *model, const mnc_data *data, size_t first, si
     const size_t wanted = mnc_plan_team(model, data, n, false);
     status = prepare_threads(&r, wanted, err);
     if (status == MNC_OK) {
-        const size_t threads = mnc_pool_run(model->context->pool, wanted, run_part, &r);
+        const size_t threads = mnc_context_run(model->context, wanted, run_part, &r);
         if (model->workers < threads) model->workers = threads;
         for (size_t t = 0; correct && t < threads; t++) *correct += r.correct[t];
     }

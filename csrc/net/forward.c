@@ -23,7 +23,6 @@ bool mnc_pass_dropout(const mnc_pass *pass, size_t l, mnc_dropout *out) {
 }
 
 /* ---------------------------------------------------------------- inputs */
-
 static size_t row_id(const mnc_pass *pass, size_t row) {
     return pass->ids ? pass->ids[pass->first + row] : pass->first + row;
 }
@@ -83,7 +82,6 @@ void mnc_pass_inputs(mnc_pass *pass) {
 }
 
 /* ---------------------------------------------------------------- steps */
-
 typedef struct {
     size_t row0, row1, panel0, panel1;
 } range;
@@ -187,7 +185,6 @@ void mnc_pass_forward(const mnc_pass *pass) {
 }
 
 /* ---------------------------------------------------------------- head */
-
 /* Penalties of the thread's share of all panels; 0 where a layer has none. */
 static void panel_penalties(const mnc_pass *pass) {
     const mnc_model *model = pass->model;

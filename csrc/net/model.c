@@ -7,7 +7,6 @@
 #include "net/net.h"
 
 /* ---------------------------------------------------------------- compiling */
-
 /* Adds a tensor of `elements` reals (with padding) to the arena. */
 static size_t add_tensor(mnc_model *model, size_t layer, mnc_role role, size_t rows, size_t cols, bool trainable,
                          size_t offset) {
@@ -52,7 +51,6 @@ static void compile_step(mnc_model *model, mnc_layout *layout, size_t s, const m
 }
 
 /* ---------------------------------------------------------------- initial values */
-
 /* A normal variable, or one cut off at two standard deviations, as a function of u in (0, 1). */
 static double normal(double u, bool truncated) {
     const double below = 0.02275013194817920720; /* share of a normal distribution below -2 */
@@ -108,7 +106,6 @@ static void initialise_tensor(mnc_model *model, size_t i) {
 }
 
 /* ---------------------------------------------------------------- life */
-
 static mnc_status compile(mnc_model *model, const mnc_spec *spec, mnc_error *err) {
     void *steps = NULL, *tensors = NULL, *offsets = NULL, *tally = NULL, *values = NULL;
     mnc_status status = mnc_allocate_array(&steps, spec->n_layers, sizeof(mnc_step), err);
@@ -168,7 +165,6 @@ void mnc_model_destroy(mnc_model *model) {
 }
 
 /* ---------------------------------------------------------------- reading and writing */
-
 size_t mnc_model_tensor_count(const mnc_model *model) { return model->n_tensors; }
 mnc_tensor mnc_model_tensor(const mnc_model *model, size_t i) { return model->tensors[i]; }
 

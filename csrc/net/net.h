@@ -12,6 +12,9 @@ struct mnc_context {
     mnc_pool *pool;
 };
 
+/* mnc_pool_run with the floating-point environment of the contract in every thread. */
+size_t mnc_context_run(mnc_context *context, size_t wanted, mnc_task task, void *argument);
+
 /* One step of the line, compiled from an mnc_layer. Offsets count elements in the parameter arena. */
 typedef struct mnc_step {
     mnc_layer layer;
@@ -78,18 +81,15 @@ static inline void *mnc_at(const mnc_model *model, const void *base, size_t i) {
 }
 
 /* ---------------------------------------------------------------- spec.c */
-
 static inline bool mnc_is_share(double x) { return x >= 0.0 && x < 1.0; }
 /* Checks a spec in full; the message names layer and field. */
 mnc_status mnc_spec_check(const mnc_spec *spec, mnc_error *err);
 
 /* ---------------------------------------------------------------- model.c */
-
 /* l1 and l2 of one panel of a dense step. */
 double mnc_panel_penalty(const mnc_model *model, const mnc_step *step, size_t panel);
 
 /* ---------------------------------------------------------------- plan.c */
-
 /* Makes *plan fit for passes of `rows` rows of data by `threads` threads; keeps it if it already is. */
 mnc_status mnc_plan_prepare(const mnc_model *model, mnc_plan *plan, const mnc_data *data, size_t rows, size_t threads,
                             bool with_dx, mnc_error *err);
@@ -100,7 +100,6 @@ size_t mnc_plan_chunk(const mnc_model *model, size_t batch, bool training);
 size_t mnc_plan_team(const mnc_model *model, const mnc_data *data, size_t rows, bool training);
 
 /* ---------------------------------------------------------------- pass.c, forward.c, backward.c, update.c */
-
 /* One pass over a chunk of a batch, as every thread of the team sees it. Each thread has its own copy, with the same
  * values but for `thread`. */
 typedef struct mnc_pass {
@@ -169,12 +168,10 @@ typedef struct mnc_sink {
 void mnc_pass_update(const mnc_pass *pass, const mnc_sink *sink);
 
 /* ---------------------------------------------------------------- optimizer.c */
-
 /* The constants of step t, counted from 1. */
 void mnc_update_make(mnc_update *update, const mnc_optimizer *optimizer, double rate, uint64_t t);
 
 /* ---------------------------------------------------------------- data.c */
-
 /* Can this model take this data? rows: place of the largest row used, plus 1. */
 mnc_status mnc_data_check(const mnc_model *model, const mnc_data *data, bool targets, mnc_error *err);
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/math.h"
+#include "cpu/cpu.h"
 #include "net/net.h"
 
 void mnc_optimizer_defaults(mnc_optimizer *optimizer, mnc_optimizer_kind kind) {
@@ -99,8 +100,8 @@ mnc_status mnc_optimizer_apply(mnc_context *context, mnc_dtype dtype, const mnc_
     mnc_update update;
     mnc_update_make(&update, optimizer, rate, t);
     const size_t whole = n / 16 * 16, rest = n - whole;
+    const unsigned state = mnc_cpu_normalise();
     k->update(&update, whole, w, slots, gradient);
-    if (rest == 0) return MNC_OK;
     /* The tail goes through vectors of its own, so that kernels need not know tails. */
     const size_t bytes = rest * k->real_size, begin = whole * k->real_size;
     double tail[5][16];
@@ -110,7 +111,8 @@ mnc_status mnc_optimizer_apply(mnc_context *context, mnc_dtype dtype, const mnc_
     memcpy(tail[1], (const char *)gradient + begin, bytes);
     for (size_t i = 0; i < 3; i++)
         if (slots[i]) memcpy(tail_slots[i] = tail[2 + i], (char *)slots[i] + begin, bytes);
-    k->update(&update, 16, tail[0], tail_slots, tail[1]);
+    k->update(&update, rest ? 16 : 0, tail[0], tail_slots, tail[1]);
+    mnc_cpu_restore(state);
     memcpy((char *)w + begin, tail[0], bytes);
     for (size_t i = 0; i < 3; i++)
         if (slots[i]) memcpy((char *)slots[i] + begin, tail[2 + i], bytes);
@@ -118,13 +120,12 @@ mnc_status mnc_optimizer_apply(mnc_context *context, mnc_dtype dtype, const mnc_
 }
 
 /* ---------------------------------------------------------------- rates */
-
 static double rate_at(const mnc_rate *r, uint64_t step) {
-    const double t = (double)step / r->steps;
+    const double t = (double)step / r->steps, whole = t < 1e18 ? (double)(uint64_t)t : 1e18;
     switch (r->kind) {
     case MNC_RATE_CONSTANT: return r->initial;
-    case MNC_RATE_STEP: return r->initial * mnc_power(r->decay, (uint64_t)t);
-    case MNC_RATE_INVERSE_TIME: return r->initial / (1 + r->decay * (r->staircase ? (double)(uint64_t)t : t));
+    case MNC_RATE_STEP: return r->initial * mnc_power(r->decay, (uint64_t)whole);
+    case MNC_RATE_INVERSE_TIME: return r->initial / (1 + r->decay * (r->staircase ? whole : t));
     case MNC_RATE_COSINE: {
         const double cosine = (1 + mnc_cos_pi(t < 1 ? t : 1)) / 2;
         return r->initial * ((1 - r->alpha) * cosine + r->alpha);

@@ -21,12 +21,11 @@ static mnc_status prepare(mnc_model *model, const mnc_data *data, size_t batch, 
 /* With at most the threads that the plan has scratch for: the pool may have been given more meanwhile. */
 static void run_team(mnc_model *model, size_t wanted, mnc_task task, void *run) {
     const size_t most = wanted < model->train.threads ? wanted : model->train.threads;
-    const size_t team = mnc_pool_run(model->context->pool, most, task, run);
+    const size_t team = mnc_context_run(model->context, most, task, run);
     if (model->workers < team) model->workers = team;
 }
 
 /* ---------------------------------------------------------------- fit */
-
 typedef struct {
     mnc_model *model;
     mnc_job *job;
@@ -151,7 +150,6 @@ mnc_status mnc_fit(mnc_model *model, mnc_job *job, mnc_error *err) {
 }
 
 /* ---------------------------------------------------------------- one pass, for gradients and outputs */
-
 typedef struct {
     mnc_model *model;
     const mnc_data *data;

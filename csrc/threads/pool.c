@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "base/arena.h"
-#include "cpu/cpu.h"
 
 /* How often to look before sleeping: some 20 to 50 microseconds, several times what a barrier takes when every thread
  * has a CPU of its own, and little beside the cost of sleeping when one has not. */
@@ -53,7 +52,6 @@ static inline void relax(void) {
 }
 
 /* ---------------------------------------------------------------- waiting */
-
 /* A sleeper counts itself, then looks once more under the mutex; whoever changes a word stores it, then looks for
  * sleepers. All four are sequentially consistent, so one of the two sees the other. */
 static unsigned wait_for_change(mnc_pool *pool, atomic_uint *word, unsigned old, size_t team) {
@@ -93,14 +91,12 @@ void mnc_team_barrier(const mnc_team *team) {
 }
 
 /* ---------------------------------------------------------------- workers */
-
 enum { END_WORKERS = 255 }; /* a team size that no job has */
 
 static void *work(void *argument) {
     const worker_start start = *(worker_start *)argument;
     mnc_pool *const pool = start.pool;
     mnc_release(argument);
-    mnc_cpu_normalise();
     for (unsigned seen = start.seen;;) {
         seen = wait_for_change(pool, &pool->job, seen, pool->cpus);
         const size_t size = seen & 255;
@@ -165,7 +161,6 @@ static void adopt(mnc_pool *pool) {
 }
 
 /* ---------------------------------------------------------------- the pool */
-
 static size_t count_cpus(void) {
 #if defined(__linux__)
     cpu_set_t set;
@@ -228,9 +223,7 @@ void mnc_pool_stop(mnc_pool *pool) {
 
 static size_t run_alone(mnc_pool *pool, mnc_task task, void *argument) {
     const mnc_team team = {pool, 1};
-    const unsigned state = mnc_cpu_normalise();
     task(argument, &team, 0);
-    mnc_cpu_restore(state);
     return 1;
 }
 
@@ -244,14 +237,13 @@ size_t mnc_pool_run(mnc_pool *pool, size_t wanted, mnc_task task, void *argument
     const size_t size = size_wanted <= pool->started ? size_wanted : pool->started + 1;
     if (size > 1) {
         const mnc_team team = {pool, size};
-        const unsigned state = mnc_cpu_normalise(), finished = atomic_load(&pool->finished);
+        const unsigned finished = atomic_load(&pool->finished);
         pool->task = task;
         pool->argument = argument;
         atomic_store(&pool->pending, (unsigned)size - 1);
         change(pool, &pool->job, next_job(pool, size));
         task(argument, &team, 0);
         wait_for_change(pool, &pool->finished, finished, size);
-        mnc_cpu_restore(state);
     } else {
         run_alone(pool, task, argument);
     }
