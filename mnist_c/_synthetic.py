@@ -202,8 +202,9 @@ class _Random:
 
     def bell(self, *shape: int) -> Floats:
         """Return nearly normal numbers, mean 0 and standard deviation 1: the sum of three uniform ones, times two."""
-        a, b, c = self.uniform(3, *shape)
-        return 2 * (a + b + c) - 3
+        u = self.uniform(3, *shape)
+        numbers: Floats = 2 * (u[0] + u[1] + u[2]) - 3
+        return numbers
 
 
 # ---------------------------------------------------------------- styles
