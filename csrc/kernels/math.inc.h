@@ -1,5 +1,5 @@
 /* exp, log, tanh and the logistic function on 16 lanes. Float: our own polynomials, the same bits everywhere; errors
- * measured over all or many floats by tests/c/test_math.c. Double: libm, lane by lane. */
+ * measured over all floats by tests/c/test_math.c --all. Double: libm, lane by lane. */
 
 #if MNC_REAL_IS_F64
 
@@ -32,7 +32,7 @@ MNC_INLINE vf v_round(vf x) {
     return vf_sub(vf_add(x, magic), magic);
 }
 
-/* exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2. Within 1 ulp; below -104: 0; above 88.73: infinity.
+/* exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2. Within 0.94 ulp; below -104: 0; above 88.73: infinity.
  * 2^n in two factors, so that n = 128 and denormal results come out right. */
 MNC_INLINE vf v_exp(vf x) {
     static const float taylor[8] = {1.0f, 1.0f, 1.0f / 2, 1.0f / 6, 1.0f / 24, 1.0f / 120, 1.0f / 720, 1.0f / 5040};
@@ -47,7 +47,7 @@ MNC_INLINE vf v_exp(vf x) {
 }
 
 /* log(x) for normal x > 0: x = 2^k m, s = (m - 1) / (m + 1), log m = 2 s (1 + z / 3 + z^2 / 5 + ...), z = s^2 < 0.03.
- * Within 2 ulp. */
+ * Within 0.96 ulp. */
 MNC_INLINE vf v_log(vf x) {
     static const float series[5] = {2.0f / 3, 2.0f / 5, 2.0f / 7, 2.0f / 9, 2.0f / 11};
     vf m;
@@ -60,7 +60,7 @@ MNC_INLINE vf v_log(vf x) {
 }
 
 /* tanh(x): x + x z P(z), z = x^2, for |x| < 0.625 (coefficients of Cephes); else 1 - 2 / (exp(2 |x|) + 1) with the sign
- * of x. Within 3 ulp. */
+ * of x. Within 1.38 ulp. */
 MNC_INLINE vf v_tanh(vf x) {
     static const float p[5] = {-3.33332819422e-1f, 1.33314422036e-1f, -5.37397155531e-2f, 2.06390887954e-2f,
                                -5.70498872745e-3f};
@@ -74,7 +74,8 @@ MNC_INLINE vf v_tanh(vf x) {
 
 #endif
 
-/* 1 / (1 + exp(-x)), with exp of negative numbers only: e = exp(-|x|); x < 0: e / (1 + e). */
+/* 1 / (1 + exp(-x)), with exp of negative numbers only: e = exp(-|x|); x < 0: e / (1 + e).
+ * Float: within 2.41 ulp. */
 MNC_INLINE vf v_sigmoid(vf x) {
     const vf zero = vf_set1(0), one = vf_set1(1), e = v_exp(vf_sub(zero, vf_abs(x)));
     return vf_div(vf_select(vf_lt(x, zero), e, one), vf_add(one, e));

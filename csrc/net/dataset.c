@@ -112,6 +112,7 @@ mnc_status mnc_data_create(mnc_data **out, mnc_context *context, mnc_dtype dtype
         return mnc_fail(err, MNC_INVALID, "features must be between 1 and 2^24, not %zu", features);
     if (n < 1 || n > UINT32_MAX || !mnc_size_mul(n, features, &size))
         return mnc_fail(err, MNC_INVALID, "a data set has between 1 and 2^32 - 1 rows, not %zu", n);
+    if ((unsigned)dtype > MNC_FLOAT64) return mnc_fail(err, MNC_INVALID, "unknown dtype %d", dtype);
     if ((unsigned)element > MNC_REAL64) return mnc_fail(err, MNC_INVALID, "unknown element type %d", element);
     const mnc_kernels *kernels = mnc_kernels_find(context->isa, dtype);
     const size_t wanted = size > 100000 ? mnc_pool_threads(context->pool) : 1; /* below: some 50 microseconds */

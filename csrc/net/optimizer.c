@@ -94,6 +94,7 @@ mnc_status mnc_optimizer_apply(mnc_context *context, mnc_dtype dtype, const mnc_
     const mnc_kernels *k = mnc_kernels_find(context->isa, dtype);
     const mnc_status status = optimizer_check(optimizer, err);
     if (status != MNC_OK) return status;
+    if ((unsigned)dtype > MNC_FLOAT64) return mnc_fail(err, MNC_INVALID, "unknown dtype %d", dtype);
     if (t < 1 || !isfinite(rate)) return mnc_fail(err, MNC_INVALID, "t must be at least 1 and the rate finite");
     for (size_t i = 0; i < mnc_optimizer_slots(optimizer); i++)
         if (!slots[i]) return mnc_fail(err, MNC_INVALID, "slot %zu of the optimizer is missing", i);
