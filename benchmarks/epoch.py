@@ -58,7 +58,9 @@ def main() -> None:
     for threads, seconds in times.items():
         print(f"  {threads} threads: minimum {min(seconds):.3f} s, median {statistics.median(seconds):.3f} s")
     extra = [seconds_to_import("numpy, mnist_c") - seconds_to_import("numpy") for _ in range(2 * options.runs)]
-    print(f"import mnist_c beyond NumPy: minimum {1e3 * min(extra):.1f} ms, median {1e3 * statistics.median(extra):.1f} ms")
+    print(
+        f"import mnist_c beyond NumPy: minimum {1e3 * min(extra):.1f} ms, median {1e3 * statistics.median(extra):.1f} ms"
+    )
 
 
 if __name__ == "__main__":

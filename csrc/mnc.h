@@ -36,7 +36,7 @@ typedef enum mnc_status {
     MNC_INVALID,     /* an argument is out of its range */
     MNC_NO_MEMORY,   /* an allocation failed */
     MNC_UNSUPPORTED, /* this machine or build cannot do it */
-    MNC_NOT_FINITE,  /* training met an infinite or NaN loss or delta; the weights are the last finite ones */
+    MNC_NOT_FINITE,  /* training met an infinite or NaN loss or delta, and stopped before that batch's update */
 } mnc_status;
 
 typedef struct mnc_error {
@@ -62,7 +62,17 @@ const char *mnc_isa_name(size_t i);
 /* ---------------------------------------------------------------- network */
 typedef enum mnc_dtype { MNC_FLOAT32, MNC_FLOAT64 } mnc_dtype;
 
-typedef enum mnc_activation { MNC_LINEAR, MNC_RELU, MNC_LEAKY_RELU, MNC_TANH, MNC_SIGMOID } mnc_activation;
+/* Each list gives an enum's values and their names, and so all that is enumerated over them. */
+#define MNC_ACTIVATIONS(X) \
+    X(LINEAR, "linear") X(RELU, "relu") X(LEAKY_RELU, "leaky_relu") X(TANH, "tanh") X(SIGMOID, "sigmoid")
+#define MNC_OPTIMIZERS(X) X(SGD, "sgd") X(RMSPROP, "rmsprop") X(ADAM, "adam") X(ADAMW, "adamw")
+#define MNC_RATES(X) \
+    X(RATE_CONSTANT, "constant") X(RATE_STEP, "step") X(RATE_INVERSE_TIME, "inverse_time") X(RATE_COSINE, "cosine")
+#define MNC_LIST_VALUE(value, name) MNC_##value,
+#define MNC_LIST_NAME(value, name) [MNC_##value] = name,
+#define MNC_LIST_COUNT(value, name) +1
+
+typedef enum mnc_activation { MNC_ACTIVATIONS(MNC_LIST_VALUE) } mnc_activation;
 
 typedef enum mnc_layer_kind {
     MNC_DENSE, /* x W + b */
@@ -90,15 +100,14 @@ typedef struct mnc_init {
 /* One layer: kind, then activation, then dropout. */
 typedef struct mnc_layer {
     mnc_layer_kind kind;
-    size_t units;            /* MNC_DENSE: outputs; others: ignored (as many as come in) */
-    bool use_bias;           /* MNC_DENSE */
-    mnc_init kernel_init;    /* MNC_DENSE */
-    mnc_init bias_init;      /* MNC_DENSE */
-    double l1, l2;           /* MNC_DENSE: adds l1 sum |W| + l2 sum W^2 to the loss */
-    double bias_l1, bias_l2; /* the same on the bias */
-    double momentum,
-        epsilon;        /* MNC_NORM: moving = moving * momentum + batch * (1 - momentum); 1 / sqrt(var + epsilon) */
-    bool center, scale; /* MNC_NORM: learn beta; learn gamma */
+    size_t units;              /* MNC_DENSE: outputs; others: ignored (as many as come in) */
+    bool use_bias;             /* MNC_DENSE */
+    mnc_init kernel_init;      /* MNC_DENSE */
+    mnc_init bias_init;        /* MNC_DENSE */
+    double l1, l2;             /* MNC_DENSE: adds l1 sum |W| + l2 sum W^2 to the loss */
+    double bias_l1, bias_l2;   /* the same on the bias */
+    double momentum, epsilon;  /* MNC_NORM: of the moving averages; under the root, beside the variance */
+    bool center, scale;        /* MNC_NORM: learn beta; learn gamma */
     mnc_activation activation; /* softmax is part of the head, not an activation */
     double slope;              /* MNC_LEAKY_RELU: factor for negative inputs */
     double dropout;            /* share of outputs set to zero in training, the rest times 1 / (1 - dropout); [0, 1) */
@@ -187,7 +196,7 @@ bool mnc_data_is_indexed(const mnc_data *data);
 uint64_t mnc_data_nonzeros(const mnc_data *data); /* 0 if not indexed */
 
 /* ---------------------------------------------------------------- training */
-typedef enum mnc_optimizer_kind { MNC_SGD, MNC_RMSPROP, MNC_ADAM, MNC_ADAMW } mnc_optimizer_kind;
+typedef enum mnc_optimizer_kind { MNC_OPTIMIZERS(MNC_LIST_VALUE) } mnc_optimizer_kind;
 
 /* Formulas are those of Keras 3, t counted from 1, r the rate of the step:
  *   SGD      w -= r g;  with momentum u: m = u m - r g, w += m;  Nesterov: w += u m - r g
@@ -271,12 +280,11 @@ mnc_counters mnc_model_counters(const mnc_model *model);
 /* order[n] = a permutation of 0 ... n - 1, a function of (seed, epoch) alone. */
 void mnc_permutation(uint64_t seed, uint64_t epoch, size_t n, uint32_t *order);
 
-typedef enum mnc_rate_kind {
-    MNC_RATE_CONSTANT,     /* initial */
-    MNC_RATE_STEP,         /* initial * decay^floor(step / steps) */
-    MNC_RATE_INVERSE_TIME, /* initial / (1 + decay * step / steps); floor(step / steps) if staircase */
-    MNC_RATE_COSINE,       /* initial * ((1 - alpha) (1 + cos(pi min(step, steps) / steps)) / 2 + alpha) */
-} mnc_rate_kind;
+/* CONSTANT      initial
+ * STEP          initial * decay^floor(step / steps)
+ * INVERSE_TIME  initial / (1 + decay * step / steps); floor(step / steps) if staircase
+ * COSINE        initial * ((1 - alpha) (1 + cos(pi min(step, steps) / steps)) / 2 + alpha) */
+typedef enum mnc_rate_kind { MNC_RATES(MNC_LIST_VALUE) } mnc_rate_kind;
 
 typedef struct mnc_rate {
     mnc_rate_kind kind;

@@ -26,7 +26,7 @@ MNC_INLINE void dropout_words(const mnc_dropout *d, size_t row, size_t group, vu
 }
 
 /* ---------------------------------------------------------------- activations */
-/* z -> (a, da / dz). Adding an activation: a case here, a value in mnc.h, a name in mnist_c, a line in the reference. */
+/* z -> (a, da / dz). Adding an activation: a case here and its line in MNC_ACTIVATIONS (mnc.h). */
 MNC_INLINE void v_activation(const mnc_activation kind, vf slope, vf z, vf *a, vf *f) {
     const vf zero = vf_set1(0), one = vf_set1(1);
     switch (kind) {
@@ -76,13 +76,10 @@ MNC_INLINE void activate_as(const mnc_activation kind, const mnc_map *m) {
 }
 
 static void MNC_K(activate)(const mnc_map *m) {
-    switch (m->activation) {
-    case MNC_LINEAR: activate_as(MNC_LINEAR, m); break;
-    case MNC_RELU: activate_as(MNC_RELU, m); break;
-    case MNC_LEAKY_RELU: activate_as(MNC_LEAKY_RELU, m); break;
-    case MNC_TANH: activate_as(MNC_TANH, m); break;
-    case MNC_SIGMOID: activate_as(MNC_SIGMOID, m); break;
-    }
+#define CASE(value, name) \
+    case MNC_##value: activate_as(MNC_##value, m); break;
+    switch (m->activation) { MNC_ACTIVATIONS(CASE) }
+#undef CASE
 }
 
 static void MNC_K(multiply)(mnc_real *out, const mnc_real *x, const mnc_real *f, size_t ld, size_t row0, size_t row1) {

@@ -6,7 +6,7 @@
  * Layout
  *   rows x features   x[row * ld + j]; ld is a multiple of 16, columns from the width up to ld are padding.
  *   parameters        panels of 16 columns: w[panel * panel_size + k * 16 + lane], k < inputs, then the bias row if
- *                     any. Padding columns hold zeros and stay zero.
+ *                     any. Padding columns of weights are zero and stay so.
  *   gradient block    g[panel][k][16], a contiguous block per panel
  * Ranges (row0, row1) and (panel0, panel1) are half-open; kernels write nothing outside them. Arrays never overlap
  * unless said. Kernels allocate nothing, cannot fail, and may run on any thread. */

@@ -60,7 +60,7 @@ mnc_status mnc_evaluate(mnc_model *model, const mnc_data *data, size_t first, si
     mnc_status status = mnc_data_check(model, data, losses || correct, err);
     if (status != MNC_OK) return status;
     if (n > data->n || first > data->n - n)
-        return mnc_fail(err, MNC_INVALID, "rows %zu ... %zu were asked for, the data has %zu", first, first + n,
+        return mnc_fail(err, MNC_INVALID, "%zu rows from row %zu on were asked for, the data has %zu", n, first,
                         data->n);
     const size_t wanted = mnc_plan_team(model, data, n, false);
     status = prepare_threads(&r, wanted, err);

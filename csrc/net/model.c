@@ -4,6 +4,7 @@
 
 #include "base/math.h"
 #include "base/rng.h"
+#include "cpu/cpu.h"
 #include "net/net.h"
 
 /* ---------------------------------------------------------------- compiling */
@@ -146,7 +147,9 @@ mnc_status mnc_model_create(mnc_model **out, mnc_context *context, const mnc_spe
         mnc_model_destroy(model);
         return status;
     }
+    const unsigned state = mnc_cpu_normalise();
     for (size_t i = 0; i < model->n_tensors; i++) initialise_tensor(model, i);
+    mnc_cpu_restore(state);
     *out = model;
     return MNC_OK;
 }

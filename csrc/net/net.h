@@ -82,6 +82,8 @@ static inline void *mnc_at(const mnc_model *model, const void *base, size_t i) {
 
 /* ---------------------------------------------------------------- spec.c */
 static inline bool mnc_is_share(double x) { return x >= 0.0 && x < 1.0; }
+static inline bool mnc_is_rate(double x) { return x >= -1e38 && x <= 1e38; } /* finite as a float, too */
+#define MNC_LEAST_EPSILON 1e-37 /* below, it would be zero or denormal as a float: 0 / 0 where gradients vanish */
 /* Checks a spec in full; the message names layer and field. */
 mnc_status mnc_spec_check(const mnc_spec *spec, mnc_error *err);
 
@@ -99,7 +101,7 @@ size_t mnc_plan_chunk(const mnc_model *model, size_t batch, bool training);
 /* How many threads a pass of `rows` rows is worth. */
 size_t mnc_plan_team(const mnc_model *model, const mnc_data *data, size_t rows, bool training);
 
-/* ---------------------------------------------------------------- pass.c, forward.c, backward.c, update.c */
+/* ---------------------------------------------------------------- forward.c, backward.c, update.c */
 /* One pass over a chunk of a batch, as every thread of the team sees it. Each thread has its own copy, with the same
  * values but for `thread`. */
 typedef struct mnc_pass {
@@ -126,7 +128,7 @@ static inline char *mnc_scratch(const mnc_pass *pass, size_t offset) { return pa
 static inline char *mnc_thread_scratch(const mnc_pass *pass, size_t offset) {
     return pass->plan->arena + pass->plan->thread + pass->thread * pass->plan->thread_stride + offset;
 }
-/* Output of step s, or the inputs for s = -1 (dense plans). */
+/* Output of step s. */
 static inline char *mnc_activations(const mnc_pass *pass, size_t s) {
     return mnc_scratch(pass, s == 0 ? pass->plan->first_a[pass->parity] : pass->plan->a[s]);
 }
@@ -171,8 +173,8 @@ void mnc_pass_update(const mnc_pass *pass, const mnc_sink *sink);
 /* The constants of step t, counted from 1. */
 void mnc_update_make(mnc_update *update, const mnc_optimizer *optimizer, double rate, uint64_t t);
 
-/* ---------------------------------------------------------------- data.c */
-/* Can this model take this data? rows: place of the largest row used, plus 1. */
+/* ---------------------------------------------------------------- dataset.c */
+/* Can this model take this data? targets: it must have labels or targets. */
 mnc_status mnc_data_check(const mnc_model *model, const mnc_data *data, bool targets, mnc_error *err);
 
 #endif

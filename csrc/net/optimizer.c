@@ -28,14 +28,16 @@ size_t mnc_optimizer_slots(const mnc_optimizer *o) {
 }
 
 static mnc_status optimizer_check(const mnc_optimizer *o, mnc_error *err) {
-    if ((unsigned)o->kind > MNC_ADAMW) return mnc_fail(err, MNC_INVALID, "unknown optimizer %d", o->kind);
+    if ((unsigned)o->kind >= 0 MNC_OPTIMIZERS(MNC_LIST_COUNT))
+        return mnc_fail(err, MNC_INVALID, "unknown optimizer %d", o->kind);
     if (!(o->momentum >= 0.0 && o->momentum <= 1.0))
         return mnc_fail(err, MNC_INVALID, "momentum must be in [0, 1], not %g", o->momentum);
     if (!mnc_is_share(o->rho)) return mnc_fail(err, MNC_INVALID, "rho must be in [0, 1), not %g", o->rho);
     if (!mnc_is_share(o->beta1) || !mnc_is_share(o->beta2))
         return mnc_fail(err, MNC_INVALID, "beta_1 and beta_2 must be in [0, 1), not %g and %g", o->beta1, o->beta2);
-    if (!(o->epsilon > 0) || !isfinite(o->epsilon))
-        return mnc_fail(err, MNC_INVALID, "epsilon must be positive, not %g", o->epsilon);
+    if (!(o->epsilon >= MNC_LEAST_EPSILON) || !isfinite(o->epsilon))
+        return mnc_fail(err, MNC_INVALID, "epsilon must be finite and at least %g, not %g", MNC_LEAST_EPSILON,
+                        o->epsilon);
     if (!(o->weight_decay >= 0) || !isfinite(o->weight_decay))
         return mnc_fail(err, MNC_INVALID, "weight_decay must be finite and not negative, not %g", o->weight_decay);
     return MNC_OK;
@@ -95,7 +97,7 @@ mnc_status mnc_optimizer_apply(mnc_context *context, mnc_dtype dtype, const mnc_
     const mnc_status status = optimizer_check(optimizer, err);
     if (status != MNC_OK) return status;
     if ((unsigned)dtype > MNC_FLOAT64) return mnc_fail(err, MNC_INVALID, "unknown dtype %d", dtype);
-    if (t < 1 || !isfinite(rate)) return mnc_fail(err, MNC_INVALID, "t must be at least 1 and the rate finite");
+    if (t < 1 || !mnc_is_rate(rate)) return mnc_fail(err, MNC_INVALID, "t must be at least 1 and the rate finite");
     for (size_t i = 0; i < mnc_optimizer_slots(optimizer); i++)
         if (!slots[i]) return mnc_fail(err, MNC_INVALID, "slot %zu of the optimizer is missing", i);
     mnc_update update;
@@ -136,7 +138,8 @@ static double rate_at(const mnc_rate *r, uint64_t step) {
 }
 
 mnc_status mnc_rates(const mnc_rate *rate, uint64_t first, size_t n, double *out, mnc_error *err) {
-    if ((unsigned)rate->kind > MNC_RATE_COSINE) return mnc_fail(err, MNC_INVALID, "unknown schedule %d", rate->kind);
+    if ((unsigned)rate->kind >= 0 MNC_RATES(MNC_LIST_COUNT))
+        return mnc_fail(err, MNC_INVALID, "unknown schedule %d", rate->kind);
     if (!isfinite(rate->initial) || !isfinite(rate->decay) || !isfinite(rate->alpha))
         return mnc_fail(err, MNC_INVALID, "a schedule's rate, decay and alpha must be finite");
     if (rate->kind != MNC_RATE_CONSTANT && !(rate->steps > 0 && isfinite(rate->steps)))

@@ -48,16 +48,17 @@ static mnc_status check_dense(const mnc_layer *layer, size_t i, mnc_error *err) 
 static mnc_status check_layer(const mnc_layer *layer, size_t i, mnc_error *err) {
     if ((unsigned)layer->kind > MNC_MAP)
         return mnc_fail(err, MNC_INVALID, "layer %zu: unknown kind %d", i, layer->kind);
-    if ((unsigned)layer->activation > MNC_SIGMOID)
+    if ((unsigned)layer->activation >= 0 MNC_ACTIVATIONS(MNC_LIST_COUNT))
         return mnc_fail(err, MNC_INVALID, "layer %zu: unknown activation %d", i, layer->activation);
     if (!isfinite(layer->slope))
         return mnc_fail(err, MNC_INVALID, "layer %zu: slope must be finite, not %g", i, layer->slope);
     if (!mnc_is_share(layer->dropout))
         return mnc_fail(err, MNC_INVALID, "layer %zu: dropout must be in [0, 1), not %g", i, layer->dropout);
-    if (layer->kind == MNC_NORM &&
-        (!(layer->epsilon > 0) || !isfinite(layer->epsilon) || !(layer->momentum >= 0) || !(layer->momentum <= 1)))
-        return mnc_fail(err, MNC_INVALID, "layer %zu: epsilon must be positive and momentum in [0, 1], not %g and %g",
-                        i, layer->epsilon, layer->momentum);
+    if (layer->kind == MNC_NORM && (!(layer->epsilon >= MNC_LEAST_EPSILON) || !isfinite(layer->epsilon) ||
+                                    !(layer->momentum >= 0) || !(layer->momentum <= 1)))
+        return mnc_fail(err, MNC_INVALID,
+                        "layer %zu: epsilon must be at least %g and momentum in [0, 1], not %g and %g", i,
+                        MNC_LEAST_EPSILON, layer->epsilon, layer->momentum);
     return layer->kind == MNC_DENSE ? check_dense(layer, i, err) : MNC_OK;
 }
 

@@ -114,11 +114,11 @@ static mnc_status check_job(const mnc_model *model, const mnc_job *job, mnc_erro
     if (!model->has_optimizer) return mnc_fail(err, MNC_INVALID, "set an optimizer before training");
     if (job->batch_size < 1)
         return mnc_fail(err, MNC_INVALID, "batch_size must be at least 1, not %zu", job->batch_size);
-    const size_t batches = (job->n + job->batch_size - 1) / job->batch_size;
-    for (size_t i = 0; job->rates && i < batches; i++)
-        if (!isfinite(job->rates[i]))
-            return mnc_fail(err, MNC_INVALID, "the rate of batch %zu is %g", i, job->rates[i]);
-    if (!job->rates && !isfinite(job->rate)) return mnc_fail(err, MNC_INVALID, "the rate is %g", job->rate);
+    const size_t batches = job->n / job->batch_size + (job->n % job->batch_size != 0);
+    for (size_t i = 0; i < (job->rates ? batches : 1); i++) {
+        const double rate = job->rates ? job->rates[i] : job->rate;
+        if (!mnc_is_rate(rate)) return mnc_fail(err, MNC_INVALID, "the rate of batch %zu is %g", i, rate);
+    }
     return check_order(job->data, job->order, job->n, err);
 }
 

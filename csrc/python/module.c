@@ -80,13 +80,7 @@ static PyObject *core_permutation(PyObject *Py_UNUSED(module), PyObject *args) {
 }
 
 static PyObject *core_rates(PyObject *module, PyObject *args, PyObject *keywords) {
-    static const char *const kinds[] = {
-        [MNC_RATE_CONSTANT] = "constant",
-        [MNC_RATE_STEP] = "step",
-        [MNC_RATE_INVERSE_TIME] = "inverse_time",
-        [MNC_RATE_COSINE] = "cosine",
-        NULL,
-    };
+    static const char *const kinds[] = {MNC_RATES(MNC_LIST_NAME) NULL};
     char *names[] = {"", "first", "n", "initial", "decay", "alpha", "steps", "staircase", NULL};
     mncpy_choice kind = {"the kind of a schedule", kinds, 0};
     mnc_rate rate = {.decay = 1.0, .steps = 1.0};

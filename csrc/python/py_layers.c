@@ -6,10 +6,7 @@
 
 static const char *const kind_names[] = {[MNC_DENSE] = "dense", [MNC_NORM] = "norm", [MNC_MAP] = "map", NULL};
 
-static const char *const activation_names[] = {
-    [MNC_LINEAR] = "linear", [MNC_RELU] = "relu",       [MNC_LEAKY_RELU] = "leaky_relu",
-    [MNC_TANH] = "tanh",     [MNC_SIGMOID] = "sigmoid", NULL,
-};
+static const char *const activation_names[] = {MNC_ACTIVATIONS(MNC_LIST_NAME) NULL};
 
 static const char *const init_names[] = {
     [MNC_INIT_CONSTANT] = "constant",

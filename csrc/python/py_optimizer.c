@@ -19,9 +19,7 @@ static int parse_hyper(PyObject *keywords, mnc_optimizer *optimizer, const char 
 }
 
 int mncpy_to_optimizer(const char *kind, PyObject *keywords, mnc_optimizer *optimizer, const char **isa) {
-    static const char *const kinds[] = {
-        [MNC_SGD] = "sgd", [MNC_RMSPROP] = "rmsprop", [MNC_ADAM] = "adam", [MNC_ADAMW] = "adamw", NULL,
-    };
+    static const char *const kinds[] = {MNC_OPTIMIZERS(MNC_LIST_NAME) NULL};
     const int value = mncpy_choose("the optimizer", kinds, kind);
     if (value < 0) return -1;
     mnc_optimizer_defaults(optimizer, (mnc_optimizer_kind)value);
