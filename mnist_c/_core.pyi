@@ -129,7 +129,7 @@ class Network:
     ) -> tuple[float, int, int]:
         """Trains one pass over `order` with the GIL released, polling signals every 50 ms. report(batches_done,
         loss_sum, correct, rows_done) is called then. Returns (loss_sum, correct, rows_done). Raises NotFiniteError
-        with the attributes batch (int) and the last finite weights kept."""
+        with the attribute batch (int); the weights are those before that batch."""
 
     def gradients(
         self, data: Data, order: NDArray[np.uint32], training: bool, input_gradient: bool, /

@@ -115,8 +115,8 @@ def _wrong_features(x: Array, found: int, features: int, name: str) -> str:
 # ---------------------------------------------------------------- values
 
 
-def _codes(x: Array, transform: Transform, name: str) -> Array:
-    """Integer pixels as uint8."""
+def _codes(x: Array, transform: Transform, name: str, enough: int) -> Array:
+    """Integer pixels as uint8. From `enough` rows on, a largest value of 1 is taken for a mistake."""
     if x.dtype != np.uint8:
         low, high = int(x.min()), int(x.max())
         if low < 0 or high > 255:
@@ -125,7 +125,7 @@ def _codes(x: Array, transform: Transform, name: str) -> Array:
                 f"Other numbers are taken as they are when they are floats, {name}.astype('float32')"
             )
         x = x.astype(np.uint8)
-    if transform.is_default and int(x.max()) == 1:
+    if transform.is_default and len(x) >= enough and int(x.max()) == 1:
         raise ValueError(
             f"{name} holds integer pixels whose largest value is 1. Integer pixels mean 0 to 255 and are divided by "
             f"255, so this would train on nearly black images. If they are black and white, pass {name} * 255 or "
@@ -185,7 +185,8 @@ def images(
         x = x.astype(x.dtype.newbyteorder("="))
     if x.dtype == bool:
         x = x.astype(np.float32)
-    x = _codes(x, transform, name) if x.dtype.kind in "ui" else _floats(x, transform, name, warn)
+    enough = 16 if single else 1  # a few nearly black images are nothing strange
+    x = _codes(x, transform, name, enough) if x.dtype.kind in "ui" else _floats(x, transform, name, warn)
     return np.ascontiguousarray(x)
 
 

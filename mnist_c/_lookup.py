@@ -1,4 +1,4 @@
-"""Checks of arguments, with messages that help: names looked up in tables, and numbers."""
+"""Names looked up in tables or made up, and checks of numbers, with messages that help."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -28,6 +28,11 @@ def unknown(what: str, name: object, known: Iterable[str]) -> str:
     near = get_close_matches(str(name).lower(), names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return f"unknown {what} {name!r}.{hint} Known are: {', '.join(names)}."
+
+
+def unused_name(base: str, names: set[str]) -> str:
+    """dense, dense_1, dense_2, ..."""
+    return next(name for i in range(len(names) + 1) if (name := f"{base}_{i}" if i else base) not in names)
 
 
 def look_up(what: str, name: str, table: Mapping[str, T]) -> T:

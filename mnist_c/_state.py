@@ -57,6 +57,26 @@ class State:
         _plan.copy_values(self.network, network)
         return network
 
+    # ------------------------------------------------------------ copies
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copy.deepcopy and pickle: what the core's network holds, as arrays."""
+        parts = [("value", i) for i in range(len(self.tensors))]
+        trainable = [i for i, tensor in enumerate(self.tensors) if tensor[3]]
+        parts += [(f"slot{slot}", i) for slot in range(self._slots) for i in trainable]
+        held = [(part, i, self.network.get(part, i)) for part, i in parts]
+        return {**vars(self), "network": (held, self.network.progress())}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        held, progress = state["network"]
+        self.network = _plan.create_network(self.plan, self.head, **self._settings)
+        if self.optimizer is not None:
+            self.network.set_optimizer(self.optimizer.kind, **self.optimizer.hyper)
+        for part, i, array in held:
+            self.network.set(part, i, array)
+        self.network.set_progress(*progress)
+
     # ------------------------------------------------------------ weights
 
     def index_by_role(self, layer: "Layer") -> dict[str, int]:
@@ -86,6 +106,17 @@ class State:
                 raise TypeError(f"{names[index]} must be numbers, not {array.dtype}")
             if array.shape != shape:
                 raise ValueError(f"{names[index]} has shape {shape}, not {array.shape}")
-            arrays.append(np.ascontiguousarray(array, dtype=self._settings["dtype"]).reshape(shape))
+            arrays.append(_finite(array, self._settings["dtype"], names[index]))
         for index, array in zip(indices, arrays, strict=True):
             self.network.set("value", index, array)
+
+
+def _finite(array: NDArray[Any], dtype: str, name: str) -> NDArray[Any]:
+    """The array in that dtype. Raises ValueError if a number is not finite there."""
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds values that are not finite")
+    with np.errstate(over="ignore"):
+        converted = np.ascontiguousarray(array, dtype=dtype).reshape(array.shape)
+    if not np.isfinite(converted).all():
+        raise ValueError(f"{name} holds values beyond the range of {dtype}, up to {np.abs(array).max():g} in magnitude")
+    return converted

@@ -83,7 +83,8 @@ def _probabilities(y: Array, name: str) -> NDArray[np.float64]:
         raise ValueError(
             f"{name} is a {describe(y)} whose rows should be one-hot or other probabilities, each adding up to 1, but "
             f"row {row} adds up to {sums[row]:g} and its smallest value is {values[row].min():g}: "
-            f"{name} / {name}.sum(axis=1, keepdims=True), or class numbers (n,)"
+            f"{name} / {name}.sum(axis=1, keepdims=True), or class numbers (n,). "
+            "To learn numbers, use loss='mse' and no softmax"
         )
     return values
 
@@ -162,7 +163,7 @@ def _row_weights(value: object, n: int, name: str = "sample_weight") -> NDArray[
 
 def _class_weights(value: object, labels: Array, classes: int) -> NDArray[np.float64]:
     """One weight per row from a weight per class; classes that are not named have weight 1."""
-    if value == "balanced":
+    if isinstance(value, str) and value == "balanced":
         counts = np.bincount(labels, minlength=classes)
         present = int((counts > 0).sum())
         return np.asarray(len(labels) / (present * np.maximum(counts, 1)[labels]), dtype=np.float64)

@@ -30,7 +30,8 @@ def run(model: "Sequential", job: Run) -> History:
     steps = -(-n // job.batch_size)
     history = History(model, {"epochs": job.epochs, "steps": steps, "batch_size": job.batch_size})
     model.history = history
-    progress = Progress(job.verbose, job.epochs, steps, model.metric)
+    metric = model.metric if model._state.plan.outputs > 1 else None
+    progress = Progress(job.verbose, job.epochs, steps, metric)
     epoch = job.initial_epoch
     try:
         for epoch in range(job.initial_epoch, job.epochs):
@@ -38,7 +39,7 @@ def run(model: "Sequential", job: Run) -> History:
             logs = _epoch(model, job, epoch, steps, progress)
             if job.validation is not None:
                 loss, accuracy, _ = model._score(job.validation)
-                logs.update({"val_loss": loss, f"val_{model.metric}": accuracy})
+                logs.update({f"val_{name}": value for name, value in model._logs(loss, accuracy).items()})
             history.append(epoch, logs)
             progress.end_epoch(logs)
     except KeyboardInterrupt:
@@ -61,15 +62,15 @@ def _epoch(model: "Sequential", job: Run, epoch: int, steps: int, progress: Prog
         loss_sum, correct, rows = network.fit(job.train, order, job.batch_size, rates, progress.report)
     except _core.NotFiniteError as error:
         raise not_finite(error, epoch) from None
-    return {"loss": loss_sum / rows, model.metric: model._share(correct, rows)}
+    return model._logs(loss_sum / rows, model._share(correct, rows))
 
 
 def not_finite(error: _core.NotFiniteError, epoch: int) -> _core.NotFiniteError:
-    """The same error with the epoch, which the core does not know. epoch and batch count from 0, the text from 1."""
-    batch = getattr(error, "batch", 0)
+    """An error with the epoch, which the core does not know. epoch and batch count from 0, the text from 1."""
+    batch = getattr(error, "batch", None) or 0
     new = _core.NotFiniteError(
-        f"training diverged in epoch {epoch + 1}, batch {batch + 1}: {error}. The model keeps the last finite weights. "
-        "The usual causes are a learning rate that is too high and inputs that are not scaled"
+        f"training diverged in epoch {epoch + 1}, batch {batch + 1}: that batch was not applied, the weights are those "
+        "before it. The usual causes are a learning rate that is too high and inputs that are not scaled"
     )
     new.epoch, new.batch = epoch, batch  # type: ignore[attr-defined]
     return new

@@ -4,10 +4,12 @@
     mnist-c config      prints versions, instruction set and threads
     mnist-c --version
 
-Exit status: 0, 1 if something is missing or training diverged, 2 for wrong arguments, 130 after Ctrl-C.
+Exit status: 0; 1 if data are missing or damaged, training diverged, or nobody reads the output any more; 2 for wrong
+arguments; 130 after Ctrl-C.
 """
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +17,7 @@ from typing import Any
 
 import mnist_c as mc
 
-from . import datasets
+from . import _core, datasets
 from ._idx import DataFormatError
 from ._inputs import whole
 from ._lookup import check_factor, check_share
@@ -29,9 +31,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status."""
     args = _parser().parse_args(argv)
     try:
-        return _train(args) if args.command == "train" else _config()
+        status = _train(args) if args.command == "train" else _config()
+        sys.stdout.flush()
+        return status
     except (datasets.DatasetNotFoundError, DataFormatError, mc.NotFiniteError) as error:
         print(f"mnist-c: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
         return 1
     except KeyboardInterrupt:
         print("mnist-c: interrupted", file=sys.stderr)
@@ -62,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
         "--validation-split", type=_share, default=0.2, metavar="S", help="share kept for validation (default: 0.2)"
     )
     train.add_argument("--seed", type=_seed, default=0, metavar="N", help="of weights, shuffles, dropout (default: 0)")
-    train.add_argument("--threads", type=_positive, metavar="N", help="default: as many as there are CPUs")
+    train.add_argument("--threads", type=_threads, metavar="N", help="default: as many as there are CPUs")
     return parser
 
 
@@ -78,7 +85,14 @@ def _argument(check: Callable[[str], Any]) -> Callable[[str], Any]:
     return convert
 
 
+def _check_threads(threads: int) -> int:
+    if threads > (most := _core.config()["max_threads"]):
+        raise ValueError(f"it must be at most {most}, not {threads}")
+    return whole("it", threads, 1)
+
+
 _positive = _argument(lambda text: whole("it", int(text), 1))
+_threads = _argument(lambda text: _check_threads(int(text)))
 _seed = _argument(lambda text: check_seed(int(text)))
 _rate = _argument(lambda text: check_factor("it", float(text)))
 _share = _argument(lambda text: check_share("it", float(text)))
@@ -99,14 +113,18 @@ def _train(args: argparse.Namespace) -> int:
     model = keras_mlp(args.seed)
     model.summary()
     start = time.perf_counter()
-    model.fit(
-        train.images,
-        train.labels,
-        batch_size=args.batch_size,
-        epochs=args.epochs,
-        optimizer=mc.Adam(args.learning_rate),
-        validation_split=args.validation_split,
-    )
+    try:
+        model.fit(
+            train.images,
+            train.labels,
+            batch_size=args.batch_size,
+            epochs=args.epochs,
+            optimizer=mc.Adam(args.learning_rate),
+            validation_split=args.validation_split,
+        )
+    except (ValueError, TypeError) as error:
+        print(f"mnist-c: {error}", file=sys.stderr)
+        return 2
     seconds = time.perf_counter() - start
     result = model.evaluate(test.images, test.labels, verbose=0)
     print(f"\n{_table(result, test.class_names)}\n")
@@ -133,11 +151,11 @@ def keras_mlp(seed: int = 0) -> mc.Sequential:
 
 
 def _load(name: str | None, folder: str | None) -> tuple[datasets.Dataset, datasets.Dataset]:
-    """The data; where no name was given and MNIST is not to be had, synthetic digits, saying so."""
+    """The data; where neither name nor folder was given and MNIST is not to be had, synthetic digits, saying so."""
     try:
         return datasets.load(name or "mnist", data_dir=folder)
-    except (datasets.DatasetNotFoundError, DataFormatError) as error:
-        if name is not None:
+    except datasets.DatasetNotFoundError as error:
+        if name is not None or folder is not None:
             raise
         print(f"{error}\n\nGoing on with synthetic digits.\n")
         return datasets.load("synthetic")

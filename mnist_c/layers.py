@@ -28,7 +28,35 @@ def _shape(shape: object, name: str = "input_shape") -> Shape:
     return sizes
 
 
-class Layer:
+def _units(units: object) -> int:
+    """The number of units, a positive whole number."""
+    expected = "a positive whole number"
+    try:
+        if isinstance(units, bool):
+            raise TypeError
+        number = operator.index(units)  # type: ignore[arg-type]
+    except TypeError:
+        raise wrong_type("units", units, expected) from None
+    if number < 1:
+        raise ValueError(f"units must be {expected}, not {number}")
+    return number
+
+
+class AlwaysTrainable:
+    """What layers and models have in common: they cannot be frozen."""
+
+    @property
+    def trainable(self) -> bool:
+        """Always True: all weights are trained."""
+        return True
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        if not value:
+            raise NotImplementedError("layers cannot be frozen: all weights of a model are trained")
+
+
+class Layer(AlwaysTrainable):
     """Base of all layers.
 
     name: what `summary` and `get_layer` call it; by default `default_name`, numbered within the model.
@@ -49,16 +77,6 @@ class Layer:
     def lower(self, plan: Plan) -> None:
         """Adds to the plan what this layer does."""
         raise NotImplementedError
-
-    @property
-    def trainable(self) -> bool:
-        """Always True: layers cannot be frozen."""
-        return True
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        if not value:
-            raise NotImplementedError("layers cannot be frozen: all weights of a model are trained")
 
     # ------------------------------------------------------------ weights
 
@@ -183,7 +201,7 @@ class Dense(Layer):
         name: str | None = None,
     ) -> None:
         super().__init__(name=name, input_shape=input_dim if input_shape is None else input_shape)
-        (self.units,) = _shape(units, "units")
+        self.units = _units(units)
         self.use_bias = bool(use_bias)
         self.function = activations.get(activation)
         self.kernel_initializer = initializers.get(kernel_initializer)

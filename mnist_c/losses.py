@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import ops
+from . import _targets, ops
+from ._inputs import as_array, describe
 from ._lookup import check_share, look_up, wrong_type
 from .results import Output
 
@@ -55,15 +56,12 @@ class CategoricalCrossentropy(Loss):
         if not self.from_logits:
             p = outputs / outputs.sum(axis=1, keepdims=True)
             outputs = np.log(np.clip(p, 1e-7, 1 - 1e-7))
-        labels = np.asarray(y_true)
-        if labels.ndim == 2 and labels.shape[1] == 1 and outputs.shape[1] > 1:
-            labels = labels[:, 0]
+        y = _truth(y_true, outputs, self.head)
         if not self.from_logits:  # the clipped probabilities need not add up to 1, so no second softmax
-            y = np.eye(outputs.shape[1])[labels] if labels.ndim == 1 else labels
             y = y * (1 - self.label_smoothing) + self.label_smoothing / outputs.shape[1]
             return _mean(-(y * outputs).sum(axis=1), sample_weight, outputs.dtype)
         loss, _ = ops.softmax_cross_entropy(
-            outputs, labels, label_smoothing=self.label_smoothing, sample_weight=sample_weight
+            outputs, y, label_smoothing=self.label_smoothing, sample_weight=sample_weight
         )
         return Output.of(np.asarray(loss, outputs.dtype))
 
@@ -83,7 +81,7 @@ class MeanSquaredError(Loss):
     def __call__(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> Output:
         """The loss of given predictions (n, C) as a number, which also has `.numpy()`."""
         outputs = _rows(y_pred)
-        difference = outputs - np.asarray(y_true, dtype=outputs.dtype).reshape(outputs.shape)
+        difference = outputs - _truth(y_true, outputs, self.head).astype(outputs.dtype)
         return _mean(np.square(difference).mean(axis=1), sample_weight, outputs.dtype)
 
 
@@ -94,9 +92,24 @@ def _rows(y_pred: ArrayLike) -> NDArray[Any]:
     return outputs.reshape(len(outputs), -1)
 
 
+def _truth(y_true: ArrayLike, outputs: NDArray[Any], head: str) -> NDArray[np.float64]:
+    """What the outputs (n, C) should have been, as rows (n, C). Raises ValueError if y_true does not fit them."""
+    y, (n, columns) = as_array(y_true, "y_true"), outputs.shape
+    flat = y.reshape(len(y), -1) if y.ndim > 2 and len(y) else y
+    if flat.shape not in ((n,), (n, 1), (n, columns)):
+        raise ValueError(
+            f"y_true is a {describe(y)}, which does not go with a y_pred of {n} rows and {columns} columns"
+        )
+    labels, values = _targets.targets(flat, n=n, outputs=columns, head=head, name="y_true")
+    return np.eye(columns)[labels] if values is None else values
+
+
 def _mean(losses: NDArray[Any], weights: ArrayLike | None, dtype: Any) -> Output:
     if weights is not None:
-        losses = losses * np.asarray(weights, dtype=np.float64).reshape(-1)
+        given = np.asarray(weights, dtype=np.float64).reshape(-1)
+        if given.size not in (1, len(losses)):
+            raise ValueError(f"sample_weight has {given.size} values, but y_pred has {len(losses)} rows")
+        losses = losses * given
     return Output.of(np.asarray(losses.mean(), dtype=dtype))
 
 

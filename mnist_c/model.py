@@ -3,25 +3,23 @@
 import math
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core, _inputs, _plan, _seeds, losses, ops, optimizers, progress, schedules
 from ._feed import Feed, head_of
-from ._lookup import check_factor, unknown
+from ._lookup import check_factor, unknown, unused_name
 from ._state import State
 from ._summary import summary
 from ._training import Run, not_finite, run
 from .history import History
-from .layers import InputLayer, Layer
-from .results import Evaluation, Output, confusion_matrix
-
-_METRICS = ("accuracy", "acc", "categorical_accuracy", "sparse_categorical_accuracy")
+from .layers import AlwaysTrainable, InputLayer, Layer
+from .results import Evaluation, Output, accuracy_name, confusion_matrix
 
 
-class Sequential:
+class Sequential(AlwaysTrainable):
     """A network: the output of each layer is the input of the next.
 
         model = mc.Sequential([
@@ -94,7 +92,7 @@ class Sequential:
         plan = None if shape is None else _plan.build(layers, shape)  # complains of what cannot be
         if self._network_state is not None and plan is not None:
             self._network_state = State.extending(self._network_state, plan, **self._settings)
-        layer.name = layer.name or _unused_name(layer.default_name, names)
+        layer.name = layer.name or unused_name(layer.default_name, names)
         layer._model = self
         self._layers = layers
 
@@ -181,22 +179,28 @@ class Sequential:
 
     # ------------------------------------------------------------ training
 
-    def compile(self, optimizer: object = "rmsprop", loss: object = None, metrics: object = None) -> None:
+    def compile(
+        self,
+        optimizer: object = "rmsprop",
+        loss: object = None,
+        metrics: object = None,
+        *,
+        jit_compile: object = None,
+        run_eagerly: object = None,
+    ) -> None:
         """Chooses optimizer and loss for `fit` and `evaluate`. Weights stay; the optimizer starts afresh.
 
         optimizer, loss: names or objects. metrics: accuracy is always measured; the list only chooses the name
-        under which it appears ("acc").
+        under which it appears ("acc"). jit_compile, run_eagerly: for Keras's sake, without a meaning here.
         """
-        given = metrics if isinstance(metrics, (list, tuple)) else [] if metrics is None else [metrics]
-        for metric in given:
-            if isinstance(metric, str) and metric not in _METRICS:
-                raise ValueError(unknown("metric", metric, _METRICS))
-        names = [str(getattr(metric, "name", metric)) for metric in given]
+        metric = accuracy_name(metrics)
         new_optimizer, new_loss = optimizers.get(optimizer), None if loss is None else losses.get(loss)
         if new_loss is not None and self.built:
             Feed(self, self._plan_for(None), new_loss)  # complains if they do not go together
-        self.optimizer, self.loss, self.metric = new_optimizer, new_loss, names[0] if names else "accuracy"
+        self.optimizer, self.loss, self.metric = new_optimizer, new_loss, metric
         self._optimizer_name = optimizer if isinstance(optimizer, str) else None
+        if self._network_state is not None:
+            self._network_state.optimizer = None  # no moments, even for the same object
 
     def fit(
         self,
@@ -205,6 +209,7 @@ class Sequential:
         batch_size: int | None = 32,
         epochs: int = 1,
         verbose: object = "auto",
+        callbacks: object = None,
         *,
         validation_split: float = 0.0,
         validation_data: object = None,
@@ -224,12 +229,14 @@ class Sequential:
         class_weight: {class: weight} or "balanced"; sample_weight (n,): the loss is sum(weight loss) / B.
         optimizer, loss: as in `compile`. Without any: Adam(1e-3), and the cross-entropy that fits the last layer. The
         same optimizer object (or name, or none) goes on with its moments, a new object starts afresh.
-        verbose: see `mnist_c.progress`.
+        verbose: see `mnist_c.progress`. callbacks: None or an empty list.
 
         Everything is checked first: on ValueError or TypeError the model is as it was. Ctrl-C raises KeyboardInterrupt;
         the model keeps its weights, `model.history` the epochs so far. NotFiniteError: the loss became infinite or NaN;
-        it has `epoch` and `batch`, and the weights are the last finite ones.
+        it has `epoch` and `batch`, and the weights are those before that batch.
         """
+        if callbacks is not None and (not isinstance(callbacks, (list, tuple)) or callbacks):
+            raise TypeError("callbacks are not supported: call fit for one epoch at a time, with the same result")
         settings: dict[str, Any] = {
             "batch_size": _inputs.whole("batch_size", 32 if batch_size is None else batch_size, 1),
             "epochs": _inputs.whole("epochs", epochs, 0),
@@ -295,6 +302,27 @@ class Sequential:
 
     # ------------------------------------------------------------ use
 
+    @overload
+    def evaluate(
+        self,
+        x: object,
+        y: object = ...,
+        batch_size: int | None = ...,
+        verbose: object = ...,
+        sample_weight: object = ...,
+        return_dict: Literal[False] = ...,
+    ) -> Evaluation: ...
+    @overload
+    def evaluate(
+        self,
+        x: object,
+        y: object = ...,
+        batch_size: int | None = ...,
+        verbose: object = ...,
+        sample_weight: object = ...,
+        *,
+        return_dict: Literal[True],
+    ) -> dict[str, float]: ...
     def evaluate(
         self,
         x: object,
@@ -302,10 +330,12 @@ class Sequential:
         batch_size: int | None = 32,
         verbose: object = "auto",
         sample_weight: object = None,
-    ) -> Evaluation:
+        return_dict: bool = False,
+    ) -> Evaluation | dict[str, float]:
         """(loss, accuracy) without dropout; see `Evaluation` for the confusion matrix and the accuracy per class.
 
         x, y, sample_weight: as in `fit`. batch_size: only for the number of steps that is printed.
+        return_dict: {"loss": loss, "accuracy": accuracy} instead.
         """
         size = _inputs.whole("batch_size", 32 if batch_size is None else batch_size, 1)
         shown = progress.check_verbose(verbose)
@@ -317,10 +347,16 @@ class Sequential:
         loss, accuracy, outputs = self._score(data)
         if shown:
             seconds = time.perf_counter() - start
-            print(progress.format_line(-(-data.rows // size), seconds, {"loss": loss, self.metric: accuracy}))
+            print(progress.format_line(-(-data.rows // size), seconds, self._logs(loss, accuracy)))
+        if return_dict:
+            return self._logs(loss, accuracy)
         classes = feed.plan.outputs
         cells = confusion_matrix(targets.classes(), outputs.argmax(axis=1), classes) if classes > 1 else None
         return Evaluation(loss, accuracy, cells)
+
+    def _logs(self, loss: float, accuracy: float) -> dict[str, float]:
+        """What is printed and recorded; with one output there is no accuracy."""
+        return {"loss": loss} if math.isnan(accuracy) else {"loss": loss, self.metric: accuracy}
 
     def _score(self, data: _core.Data) -> tuple[float, float, NDArray[Any]]:
         """Mean loss with penalties, accuracy and outputs of data that are ready for the core."""
@@ -338,23 +374,23 @@ class Sequential:
         x: as in `fit`; one image (28, 28) counts as (1, 28, 28). A row's result does not depend on the other rows.
         batch_size, verbose: for Keras's sake.
         """
-        feed = Feed(self, self._state.plan, self.loss)
-        return self._state.use_head(feed.head).predict(feed.inputs(x))
+        network, data = self._ready(x)
+        return network.predict(data)
+
+    def _ready(self, x: object) -> tuple[_core.Network, _core.Data]:
+        """The network and its inputs; a model of unknown shape is built for them."""
+        feed = Feed(self, self._plan_for(None if self.built else _inputs.row_shape(x, "x")), self.loss)
+        data = feed.inputs(x)
+        self._build_for(feed.plan)
+        return self._state.use_head(feed.head), data
 
     def __call__(self, x: object, training: bool = False) -> Output:
         """`predict`, as an array with `.numpy()`. training: with the dropout masks of the next training step."""
         if not _inputs.flag("training", training):
             return Output.of(self.predict(x))
-        feed = Feed(self, self._state.plan, self.loss)
-        data = feed.inputs(x)
-        network = self._state.use_head(feed.head)
+        network, data = self._ready(x)
         outputs = network.forward_training(data, np.arange(data.rows, dtype=np.uint32), False)
-        return Output.of(ops.softmax(outputs) if feed.plan.softmax else outputs)
+        return Output.of(ops.softmax(outputs) if self._state.plan.softmax else outputs)
 
     def __repr__(self) -> str:
         return f"<Sequential {self.name!r}: {', '.join(map(str, self.layers)) or 'no layers'}; seed {self.seed}>"
-
-
-def _unused_name(base: str, names: set[str]) -> str:
-    """dense, dense_1, dense_2, ..."""
-    return next(name for i in range(len(names) + 1) if (name := f"{base}_{i}" if i else base) not in names)

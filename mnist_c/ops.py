@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core, _plan, activations, optimizers
+from ._lookup import check_share
 
 Array = NDArray[Any]
 
@@ -212,12 +213,13 @@ def dropout(
     outputs of the l-th of the core's steps. Its gradient is dropout(upstream, ...) with the same arguments.
     """
     (x_,) = _reals(x)
+    share = check_share("rate", rate)
     if not 0 <= layer < 250:
         raise ValueError(f"layer must be from 0 to 249, not {layer!r}")
     layers = [dict(_IDENTITY) for _ in range(max(layer, 1))]
     if layer:
-        layers[-1]["dropout"] = float(rate)
-    net = _Layer(_rows(x_, "x"), layers, [], _INNER, isa, input_dropout=0.0 if layer else float(rate), seed=seed)
+        layers[-1]["dropout"] = share
+    net = _Layer(_rows(x_, "x"), layers, [], _INNER, isa, input_dropout=0.0 if layer else share, seed=seed)
     net.network.set_progress(0, step, 0)
     return net.forward_training()
 

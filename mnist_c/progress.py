@@ -72,9 +72,12 @@ def _make_bar(total: int, done: int, description: str) -> Any:
 
 
 class Progress:
-    """Prints one training run. Call begin_epoch, report (from the core), end_epoch in turn, and close at the end."""
+    """Prints one training run. Call begin_epoch, report (from the core), end_epoch in turn, and close at the end.
 
-    def __init__(self, verbose: int, epochs: int, steps: int, metric: str) -> None:
+    metric: the name of the accuracy; None: there is none.
+    """
+
+    def __init__(self, verbose: int, epochs: int, steps: int, metric: str | None) -> None:
         self.verbose, self.epochs, self.steps, self.metric = verbose, epochs, steps, metric
         self._bars = verbose == 1 and _interactive()
         self._bar: Any = None
@@ -99,7 +102,7 @@ class Progress:
             self._bar = _make_bar(self.steps, batches, f"Epoch {self._epoch + 1}/{self.epochs}")
             self._bars = self._bar is not None
         if self._bar is not None:
-            logs = format_logs({"loss": loss_sum / rows, self.metric: correct / rows})
+            logs = format_logs({"loss": loss_sum / rows, **({self.metric: correct / rows} if self.metric else {})})
             self._bar.set_postfix_str(logs, refresh=False)
             self._bar.update(batches - self._bar.n)
 

@@ -5,6 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._lookup import unknown
+
+_METRICS = ("accuracy", "acc", "categorical_accuracy", "sparse_categorical_accuracy")
+
 
 class Output(np.ndarray[Any, Any]):
     """A NumPy array that also answers to `.numpy()`, as the tensors of Keras programs do."""
@@ -51,6 +55,15 @@ class Evaluation(tuple[float, float]):
 
     def __repr__(self) -> str:
         return f"Evaluation(loss={self.loss:.4f}, accuracy={self.accuracy:.4f})"
+
+
+def accuracy_name(metrics: object) -> str:
+    """The name under which the accuracy appears, from what `compile` gets as metrics."""
+    given = metrics if isinstance(metrics, (list, tuple)) else [] if metrics is None else [metrics]
+    for metric in given:
+        if isinstance(metric, str) and metric not in _METRICS:
+            raise ValueError(unknown("metric", metric, _METRICS))
+    return str(getattr(given[0], "name", given[0])) if given else "accuracy"
 
 
 def confusion_matrix(true: NDArray[Any], predicted: NDArray[Any], classes: int) -> NDArray[np.int64]:

@@ -95,6 +95,40 @@ def test_a_damaged_file_ends_with_status_1_where_the_data_set_was_named(folder, 
     assert "t10k-labels-idx1-ubyte" in capsys.readouterr().err
 
 
+def test_a_folder_that_was_given_and_lacks_the_data_ends_with_status_1(tmp_path, nowhere, capsys):
+    assert main(["train", "--data-dir", str(tmp_path / "none")]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "mnist is not in the data_dir that was given" in captured.err
+
+
+@pytest.mark.parametrize("how", ["--data-dir", "environment"])
+def test_a_damaged_file_ends_with_status_1_without_a_name(how, folder, nowhere, capsys, monkeypatch):
+    (folder / "mnist" / "t10k-labels-idx1-ubyte").write_bytes(b"<html>")
+    monkeypatch.setenv("MNIST_C_DATA", str(folder))
+    assert main(["train", *(["--data-dir", str(folder)] if how == "--data-dir" else [])]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "t10k-labels-idx1-ubyte" in captured.err
+
+
+def test_a_split_that_leaves_nothing_ends_with_status_2(folder, capsys):
+    assert main(["train", "--data-dir", str(folder), "--validation-split", "0.999999"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("mnist-c: validation_split")
+    assert error.count("\n") == 1
+
+
+def test_a_reader_that_goes_away_is_no_error(folder):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "mnist_c", "train", "--data-dir", str(folder), "--epochs", "1"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as out:
+        result = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, text=True, env=environment, timeout=60)
+    assert (result.returncode, result.stderr) == (1, "")
+
+
 def test_synthetic_digits_can_be_asked_for(nowhere, capsys):
     assert main(["train", "--dataset", "synthetic", "--epochs", "1"]) == 0
     assert capsys.readouterr().out.splitlines()[-1].endswith("on SYNTHETIC digits (not MNIST)")
@@ -114,6 +148,7 @@ def test_divergence_ends_with_status_1(folder, capsys):
         ["train", "--epochs", "ten"],
         ["train", "--seed", "-1"],
         ["train", "--threads", "0"],
+        ["train", "--threads", "1000"],
         ["train", "--validation-split", "1"],
         ["train", "--learning-rate", "-1"],
         ["train", "--dataset", "cifar"],

@@ -258,6 +258,9 @@ WRONG = {
     "NaN weight": (IMAGES, LABELS, {"sample_weight": np.full(N, np.nan)}, ValueError, ["finite", "row 0"]),
     "weights as text": (IMAGES, LABELS, {"sample_weight": ["1"] * N}, TypeError, ["numbers"]),
     "class_weight list": (IMAGES, LABELS, {"class_weight": [1.0] * 10}, TypeError, ["dict", "balanced"]),
+    "class_weight array": (IMAGES, LABELS, {"class_weight": np.ones(10)}, TypeError, ["dict", "balanced"]),
+    "class_weight name": (IMAGES, LABELS, {"class_weight": "balance"}, TypeError, ["dict", "'balance'"]),
+    "callbacks": (IMAGES, LABELS, {"callbacks": [print]}, TypeError, ["callbacks are not supported"]),
     "weight of class 10": (IMAGES, LABELS, {"class_weight": {10: 2.0}}, ValueError, ["10", "0 to 9"]),
     "negative class weight": (IMAGES, LABELS, {"class_weight": {1: -1}}, ValueError, ["class_weight[1]"]),
     "split of 1": (IMAGES, LABELS, {"validation_split": 1.0}, ValueError, ["below 1"]),
@@ -357,6 +360,23 @@ def test_a_model_of_unknown_shape_stays_unbuilt_when_the_data_are_wrong():
     assert model.layers[1].kernel.shape == (560, CLASSES)
 
 
+def test_numbers_without_a_loss_are_explained():
+    model = mc.Sequential([mc.Dense(3, input_dim=4)], seed=0)
+    with pytest.raises(ValueError, match="loss='mse'"):
+        model.fit(np.ones((5, 4)), np.linspace(-2, 3, 15).reshape(5, 3), verbose=0)
+
+
+def test_few_nearly_black_images_can_be_predicted(trained):
+    black = np.zeros((16, 28, 28), dtype=np.uint8)
+    black[:, 3, 3] = 1
+    assert trained.predict(black[0]).shape == (1, CLASSES)
+    assert trained.predict(black[:15]).shape == (15, CLASSES)
+    with pytest.raises(ValueError, match="largest value is 1"):
+        trained.predict(black)
+    with pytest.raises(ValueError, match="largest value is 1"):
+        trained.evaluate(black[:1], LABELS[:1])
+
+
 # ---------------------------------------------------------------- models that cannot be
 
 MODELS = {
@@ -366,7 +386,10 @@ MODELS = {
     "unknown regularizer": (lambda: mc.Dense(4, kernel_regularizer="l3"), ValueError, "l1"),
     "a number as regularizer": (lambda: mc.Dense(4, kernel_regularizer=0.1), TypeError, r"L2\(1e-4\)"),
     "no units": (lambda: mc.Dense(0), ValueError, "positive"),
-    "float units": (lambda: mc.Dense(12.5), TypeError, "units"),
+    "float units": (lambda: mc.Dense(10.0), TypeError, "units must be a positive whole number, not 10.0"),
+    "a shape as units": (lambda: mc.Dense((3, 4)), TypeError, "positive whole number"),
+    "a list as units": (lambda: mc.Dense([10]), TypeError, "positive whole number"),
+    "bool units": (lambda: mc.Dense(True), TypeError, "positive whole number"),
     "dropout of everything": (lambda: mc.Dropout(1.0), ValueError, "below 1"),
     "dropout in per cent": (lambda: mc.Dropout(20), ValueError, "below 1"),
     "negative L2": (lambda: mc.L2(-1e-4), ValueError, "0 or more"),

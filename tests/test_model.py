@@ -1,8 +1,10 @@
 """`Sequential`: how layers become a network, and what fit, evaluate, predict and the rest promise."""
 
 import contextlib
+import copy
 import hashlib
 import io
+import pickle
 import signal
 
 import numpy as np
@@ -120,6 +122,14 @@ def test_layers_cannot_be_frozen():
         layer.trainable = False
 
 
+def test_models_cannot_be_frozen():
+    model = make_model()
+    model.trainable = True
+    with pytest.raises(NotImplementedError, match="cannot be frozen"):
+        model.trainable = False
+    assert model.trainable
+
+
 def test_layers_can_be_added_after_training():
     model = mc.Sequential(seed=0)
     model.add(mc.Dense(6, "relu", input_dim=FEATURES))
@@ -216,8 +226,14 @@ def test_assigned_weights_are_written():
         (lambda w: [*w[:-1], w[-1][:-1]], ValueError, r"dense_1/bias has shape \(5,\), not \(4,\)"),
         (lambda w: [w[0].T, *w[1:]], ValueError, r"\(20, 16\), not \(16, 20\)"),
         (lambda w: [*w[:-1], w[-1].astype(str)], TypeError, "numbers"),
+        (lambda w: [*w[:-1], w[-1] * np.nan], ValueError, "dense_1/bias holds values that are not finite"),
+        (
+            lambda w: [*w[:-1], w[-1].astype(float) + 1e300],
+            ValueError,
+            "dense_1/bias holds values beyond the range of float32",
+        ),
     ],
-    ids=["too few", "too short", "transposed", "text"],
+    ids=["too few", "too short", "transposed", "text", "NaN", "too large"],
 )
 def test_wrong_weights_are_refused_and_change_nothing(change, exception, pattern):
     model = make_model()
@@ -333,6 +349,33 @@ def test_the_same_name_of_an_optimizer_goes_on_in_fit_and_starts_afresh_in_compi
     fit(named, optimizer=mc.SGD(0.1))
     fit(named, optimizer="adam")
     assert isinstance(named.optimizer, mc.Adam)
+
+
+def test_compile_starts_the_same_optimizer_object_afresh():
+    hashes = []
+    for second in (None, "same", "new"):
+        model, adam = make_model(), mc.Adam(1e-2)
+        fit(model, optimizer=adam)
+        if second:
+            model.compile(adam if second == "same" else mc.Adam(1e-2), "categorical_crossentropy")
+        fit(model)
+        hashes.append(model.weights_hash())
+    assert hashes[0] != hashes[1] == hashes[2]
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_copies_and_pickles_train_on_like_the_original(copied):
+    model = make_model()
+    fit(model, optimizer=mc.Adam(1e-2))
+    other = copied(model)
+    assert other.weights_hash() == model.weights_hash()
+    assert other.layers[0].kernel is not None
+    assert other.history.model is other
+    expected = fit(model).history
+    assert other.weights_hash() != model.weights_hash()
+    assert fit(other).history == expected
+    assert other.weights_hash() == model.weights_hash()
+    assert not copied(mc.Sequential([mc.Dense(3)])).built
 
 
 def test_only_the_learning_rate_of_an_optimizer_can_change():
@@ -457,9 +500,6 @@ def test_evaluate_gives_loss_and_accuracy_and_more():
 
 
 def test_evaluations_can_be_copied_and_pickled():
-    import copy
-    import pickle
-
     result = make_model().evaluate(X, Y, verbose=0)
     for other in (copy.deepcopy(result), pickle.loads(pickle.dumps(result))):
         assert other == result
@@ -524,6 +564,36 @@ def test_mean_squared_error_learns_numbers():
         assert result.confusion_matrix.shape == (0, 0)
 
 
+def test_one_output_has_no_accuracy(capsys):
+    model = mc.Sequential([mc.Dense(1, input_dim=FEATURES)], seed=0)
+    history = model.fit(X, X[:, 0], loss="mse", validation_split=0.2, epochs=1)
+    model.evaluate(X, X[:, 0])
+    assert list(history.history) == ["loss", "val_loss"]
+    assert list(model.evaluate(X, X[:, 0], return_dict=True, verbose=0)) == ["loss"]
+    assert "accuracy" not in capsys.readouterr().out
+
+
+def test_arguments_of_keras_without_a_meaning_here_are_accepted():
+    model = make_model()
+    model.compile("adam", "categorical_crossentropy", jit_compile=True, run_eagerly=False)
+    fit(model, callbacks=[])
+    fit(model, callbacks=None)
+    loss, accuracy = model.evaluate(X, Y, verbose=0)
+    assert model.evaluate(X, Y, verbose=0, return_dict=True) == {"loss": loss, "accuracy": accuracy}
+
+
+@pytest.mark.parametrize("training", [None, False, True])
+def test_the_first_prediction_builds_a_model(training):
+    model = mc.Sequential([mc.Flatten(), mc.Dense(CLASSES, "softmax")], seed=0)
+    with pytest.raises(ValueError, match="not finite"):
+        model.predict(np.full((3, 4, 5), np.nan))
+    assert not model.built
+    x = X.reshape(N, 4, 5)
+    outputs = model.predict(x) if training is None else model(x, training=training)
+    assert outputs.shape == (N, CLASSES)
+    assert model.layers[1].kernel.shape == (FEATURES, CLASSES)
+
+
 def test_mean_squared_error_of_labels_takes_them_as_one_hot():
     hashes = set()
     for y in (Y, np.eye(CLASSES)[Y], np.eye(CLASSES, dtype=np.float32)[Y]):
@@ -549,6 +619,31 @@ def test_losses_can_be_called_on_arrays():
     weighted = mc.CategoricalCrossentropy(from_logits=True)(Y, z, sample_weight=np.full(N, 3.0))
     assert weighted == pytest.approx(3 * expected, rel=1e-5)
     assert mc.MeanSquaredError()(np.ones((4, 2)), np.zeros((4, 2))).numpy() == 1
+    assert mc.MeanSquaredError()(np.ones(4), np.zeros((4, 1))).numpy() == 1
+    assert mc.MeanSquaredError()([0, 1, 1, 0], np.zeros((4, 2))).numpy() == 0.5
+
+
+@pytest.mark.parametrize("logits", [True, False])
+@pytest.mark.parametrize(
+    ("y", "pattern"),
+    [
+        ([0, -1], "-1"),
+        ([0, 3], "0 to 3"),
+        ([0.5, 1], "fractions"),
+        ([0, 1, 2], r"shape \(3,\)"),
+        (np.eye(2), r"\(2, 2\)"),
+    ],
+)
+def test_losses_on_arrays_refuse_wrong_labels(logits, y, pattern):
+    with pytest.raises(ValueError, match=pattern):
+        mc.CategoricalCrossentropy(from_logits=logits)(y, np.full((2, 3), 1 / 3))
+
+
+def test_losses_on_arrays_compare_shapes():
+    with pytest.raises(ValueError, match=r"\(3, 4\)"):
+        mc.MeanSquaredError()(np.ones((3, 4)), np.ones((4, 3)))
+    with pytest.raises(ValueError, match="sample_weight"):
+        mc.MeanSquaredError()(np.ones((4, 3)), np.ones((4, 3)), sample_weight=np.ones(3))
 
 
 # ---------------------------------------------------------------- gradients
@@ -596,6 +691,8 @@ def test_divergence_stops_with_finite_weights_and_says_where():
     with pytest.raises(mc.NotFiniteError, match=r"epoch 1, batch \d+") as caught:
         fit(model, epochs=5, optimizer=mc.SGD(1e30))
     assert caught.value.epoch == 0
+    assert str(caught.value).count("batch ") == 2
+    assert f"batch {caught.value.batch + 1}: that batch was not applied" in str(caught.value)
     assert isinstance(caught.value.batch, int)
     assert all(np.isfinite(w).all() for w in model.get_weights())
     assert model.history.epoch == []
@@ -668,5 +765,5 @@ def test_threads_can_be_set():
 def test_show_config_prints_what_a_bug_report_needs(capsys):
     mc.show_config()
     out = capsys.readouterr().out
-    for piece in (mc.__version__, np.__version__, "instruction set", "threads", "MNIST_C_DATA"):
+    for piece in (mc.__version__, np.__version__, "instruction set", "threads", "data directory"):
         assert piece in out
