@@ -1,10 +1,10 @@
-"""Seconds of the keras-mlp recipe (784-128-64-10, dropout, Adam, batch 32, 10 epochs with validation) on MNIST, for each
-number of threads, and of importing the package.
+"""Seconds of the keras-mlp recipe on MNIST, for each number of threads, and of importing the package.
 
     python benchmarks/epoch.py [--runs 5] [--threads 1 2]
 
-Prints the minimum and the median of several runs; the runs of different thread counts take turns, so that a busy machine
-treats them alike. Needs MNIST (see mnist_c.datasets.load); without it the synthetic digits are used, and that is said.
+The recipe: 784-128-64-10, dropout, Adam, batch 32, 10 epochs with validation. Prints minimum and median of several
+runs; the runs of different thread counts take turns, so that a busy machine treats them alike. Needs MNIST (see
+mnist_c.datasets.load); without it the synthetic digits are used, and that is said.
 """
 
 import argparse
@@ -58,9 +58,8 @@ def main() -> None:
     for threads, seconds in times.items():
         print(f"  {threads} threads: minimum {min(seconds):.3f} s, median {statistics.median(seconds):.3f} s")
     extra = [seconds_to_import("numpy, mnist_c") - seconds_to_import("numpy") for _ in range(2 * options.runs)]
-    print(
-        f"import mnist_c beyond NumPy: minimum {1e3 * min(extra):.1f} ms, median {1e3 * statistics.median(extra):.1f} ms"
-    )
+    least, middle = 1e3 * min(extra), 1e3 * statistics.median(extra)
+    print(f"import mnist_c beyond NumPy: minimum {least:.1f} ms, median {middle:.1f} ms")
 
 
 if __name__ == "__main__":

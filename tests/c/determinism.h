@@ -58,7 +58,8 @@ static inline void free_images(images x) {
     free(x.targets);
 }
 
-static inline mnc_status make_model(mnc_model **model, mnc_context *context, const config *c, mnc_dtype dtype, mnc_error *err) {
+static inline mnc_status make_model(mnc_model **model, mnc_context *context, const config *c, mnc_dtype dtype,
+                                    mnc_error *err) {
     mnc_layer layers[8];
     size_t n = 0;
     for (size_t i = 0; i < 3 && c->widths[i]; i++) {
@@ -86,7 +87,8 @@ static inline mnc_status make_model(mnc_model **model, mnc_context *context, con
     return mnc_model_create(model, context, &spec, err);
 }
 
-static inline mnc_status make_data(mnc_data **data, mnc_context *context, const config *c, const images *x, mnc_error *err) {
+static inline mnc_status make_data(mnc_data **data, mnc_context *context, const config *c, const images *x,
+                                   mnc_error *err) {
     mnc_status status =
         mnc_data_create(data, context, MNC_FLOAT32, MNC_UINT8, x->pixels, c->rows, c->inputs, NULL, err);
     if (status != MNC_OK) return status;
@@ -104,13 +106,14 @@ static inline mnc_status set_optimizer(mnc_model *model, const config *c, mnc_er
 }
 
 /* One epoch as the config cuts it; *loss: mean over its rows. */
-static inline mnc_status train_epoch(mnc_model *model, const mnc_data *data, const config *c, double *loss, mnc_error *err) {
+static inline mnc_status train_epoch(mnc_model *model, const mnc_data *data, const config *c, double *loss,
+                                     mnc_error *err) {
     uint32_t *order = malloc(c->rows * sizeof *order);
     mnc_progress progress = mnc_model_progress(model);
     mnc_permutation(42, progress.epoch, c->rows, order);
     const size_t most = c->batch * c->batches;
-    mnc_job job = {.data = data, .order = order, .n = most < c->rows ? most : c->rows, .batch_size = c->batch,
-                   .rate = c->rate};
+    mnc_job job = {
+        .data = data, .order = order, .n = most < c->rows ? most : c->rows, .batch_size = c->batch, .rate = c->rate};
     const mnc_status status = mnc_fit(model, &job, err);
     progress = mnc_model_progress(model);
     progress.epoch++;
@@ -143,26 +146,122 @@ static inline mnc_status train_config(const config *c, const images *x, const ch
 
 #define KERAS_MLP .inputs = 784, .rows = 403, .batch = 32, .batches = 99, .widths = {128, 64}, .classes = 10
 static const config configs[] = {
-    {.name = "keras-mlp: adam, dropout", KERAS_MLP, .activation = MNC_RELU, .dropout = 0.2, .optimizer = MNC_ADAM, .rate = 1e-3, .golden = 0x74c8ae51277b60aeu},
-    {.name = "sgd, odd widths, odd tail", .inputs = 785, .rows = 500, .batch = 33, .batches = 99, .widths = {37, 19, 5},
-     .classes = 7, .activation = MNC_LEAKY_RELU, .optimizer = MNC_SGD, .rate = 0.05, .golden = 0x78ec8c269a9e5ae3u},
-    {.name = "momentum, tanh, l2", KERAS_MLP, .activation = MNC_TANH, .l2 = 1e-3, .optimizer = MNC_SGD, .momentum = 0.9, .rate = 0.01, .golden = 0x2fb3ed38aec280c7u},
-    {.name = "nesterov, sigmoid, l1", KERAS_MLP, .activation = MNC_SIGMOID, .l1 = 1e-5, .optimizer = MNC_SGD, .momentum = 0.9,
-     .nesterov = true, .rate = 0.1, .golden = 0x6f8d2814b3cd9f0du},
-    {.name = "rmsprop, input dropout", KERAS_MLP, .activation = MNC_RELU, .input_dropout = 0.1, .dropout = 0.5, .optimizer = MNC_RMSPROP, .rate = 1e-3, .golden = 0xcc3e12ca1c7d489au},
-    {.name = "rmsprop centered, momentum, smoothing", KERAS_MLP, .activation = MNC_RELU, .smoothing = 0.1, .optimizer = MNC_RMSPROP, .momentum = 0.5,
-     .centered = true, .rate = 1e-3, .golden = 0xc67bb6a2c4c02f0cu},
-    {.name = "adamw, batch norm", KERAS_MLP, .activation = MNC_RELU, .norm = true, .dropout = 0.2, .optimizer = MNC_ADAMW, .rate = 1e-3, .golden = 0xbf15fb91d6e4f3f8u},
-    {.name = "dense inputs, squared error", .inputs = 100, .rows = 700, .batch = 64, .batches = 99, .widths = {50}, .classes = 10,
-     .activation = MNC_RELU, .dense = true, .head = MNC_HEAD_MEAN_SQUARED_ERROR, .optimizer = MNC_ADAM, .rate = 1e-3, .golden = 0xd1dbf705e2a55191u},
-    {.name = "batch of 5000", .inputs = 196, .rows = 6000, .batch = 5000, .batches = 2, .widths = {64}, .classes = 10,
-     .activation = MNC_RELU, .optimizer = MNC_ADAM, .rate = 1e-2, .golden = 0xc78018a303c6b927u},
-    {.name = "batch of 5000, batch norm", .inputs = 196, .rows = 6000, .batch = 5000, .batches = 2, .widths = {48}, .classes = 10,
-     .norm = true, .activation = MNC_RELU, .optimizer = MNC_ADAM, .rate = 1e-2, .golden = 0x9ad538b08169d3c4u},
-    {.name = "full batch of 60000", .inputs = 49, .rows = 60000, .batch = 60000, .batches = 1, .widths = {32}, .classes = 10,
-     .activation = MNC_RELU, .optimizer = MNC_SGD, .rate = 0.1, .golden = 0x3b2b31e2fb345f3fu},
-    {.name = "softmax regression, batch 1", .inputs = 784, .rows = 50, .batch = 1, .batches = 50, .classes = 10,
-     .optimizer = MNC_SGD, .rate = 0.1, .golden = 0x9ab977329040dbd9u},
+    {.name = "keras-mlp: adam, dropout",
+     KERAS_MLP,
+     .activation = MNC_RELU,
+     .dropout = 0.2,
+     .optimizer = MNC_ADAM,
+     .rate = 1e-3,
+     .golden = 0x74c8ae51277b60aeu},
+    {.name = "sgd, odd widths, odd tail",
+     .inputs = 785,
+     .rows = 500,
+     .batch = 33,
+     .batches = 99,
+     .widths = {37, 19, 5},
+     .classes = 7,
+     .activation = MNC_LEAKY_RELU,
+     .optimizer = MNC_SGD,
+     .rate = 0.05,
+     .golden = 0x78ec8c269a9e5ae3u},
+    {.name = "momentum, tanh, l2",
+     KERAS_MLP,
+     .activation = MNC_TANH,
+     .l2 = 1e-3,
+     .optimizer = MNC_SGD,
+     .momentum = 0.9,
+     .rate = 0.01,
+     .golden = 0x2fb3ed38aec280c7u},
+    {.name = "nesterov, sigmoid, l1",
+     KERAS_MLP,
+     .activation = MNC_SIGMOID,
+     .l1 = 1e-5,
+     .optimizer = MNC_SGD,
+     .momentum = 0.9,
+     .nesterov = true,
+     .rate = 0.1,
+     .golden = 0x6f8d2814b3cd9f0du},
+    {.name = "rmsprop, input dropout",
+     KERAS_MLP,
+     .activation = MNC_RELU,
+     .input_dropout = 0.1,
+     .dropout = 0.5,
+     .optimizer = MNC_RMSPROP,
+     .rate = 1e-3,
+     .golden = 0xcc3e12ca1c7d489au},
+    {.name = "rmsprop centered, momentum, smoothing",
+     KERAS_MLP,
+     .activation = MNC_RELU,
+     .smoothing = 0.1,
+     .optimizer = MNC_RMSPROP,
+     .momentum = 0.5,
+     .centered = true,
+     .rate = 1e-3,
+     .golden = 0xc67bb6a2c4c02f0cu},
+    {.name = "adamw, batch norm",
+     KERAS_MLP,
+     .activation = MNC_RELU,
+     .norm = true,
+     .dropout = 0.2,
+     .optimizer = MNC_ADAMW,
+     .rate = 1e-3,
+     .golden = 0xbf15fb91d6e4f3f8u},
+    {.name = "dense inputs, squared error",
+     .inputs = 100,
+     .rows = 700,
+     .batch = 64,
+     .batches = 99,
+     .widths = {50},
+     .classes = 10,
+     .activation = MNC_RELU,
+     .dense = true,
+     .head = MNC_HEAD_MEAN_SQUARED_ERROR,
+     .optimizer = MNC_ADAM,
+     .rate = 1e-3,
+     .golden = 0xd1dbf705e2a55191u},
+    {.name = "batch of 5000",
+     .inputs = 196,
+     .rows = 6000,
+     .batch = 5000,
+     .batches = 2,
+     .widths = {64},
+     .classes = 10,
+     .activation = MNC_RELU,
+     .optimizer = MNC_ADAM,
+     .rate = 1e-2,
+     .golden = 0xc78018a303c6b927u},
+    {.name = "batch of 5000, batch norm",
+     .inputs = 196,
+     .rows = 6000,
+     .batch = 5000,
+     .batches = 2,
+     .widths = {48},
+     .classes = 10,
+     .norm = true,
+     .activation = MNC_RELU,
+     .optimizer = MNC_ADAM,
+     .rate = 1e-2,
+     .golden = 0x9ad538b08169d3c4u},
+    {.name = "full batch of 60000",
+     .inputs = 49,
+     .rows = 60000,
+     .batch = 60000,
+     .batches = 1,
+     .widths = {32},
+     .classes = 10,
+     .activation = MNC_RELU,
+     .optimizer = MNC_SGD,
+     .rate = 0.1,
+     .golden = 0x3b2b31e2fb345f3fu},
+    {.name = "softmax regression, batch 1",
+     .inputs = 784,
+     .rows = 50,
+     .batch = 1,
+     .batches = 50,
+     .classes = 10,
+     .optimizer = MNC_SGD,
+     .rate = 0.1,
+     .golden = 0x9ab977329040dbd9u},
 };
 
 #endif
