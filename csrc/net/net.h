@@ -73,6 +73,8 @@ struct mnc_model {
     mnc_plan train;
     mnc_tally *tally; /* [MNC_MAX_THREADS] */
     uint64_t workers;
+    unsigned turn;  /* of slices of training, see pick_team */
+    double pace[2]; /* seconds a batch last took with the team, and alone */
 };
 
 /* Element i of an array of reals. */

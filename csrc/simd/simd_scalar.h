@@ -45,50 +45,36 @@ MNC_INLINE double fma1(double a, double b, double c) { return __builtin_fma(a, b
 MNC_INLINE float fma1(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 #endif
 
-#define UNARY(name, expression)       \
-    MNC_INLINE vf name(vf a) {        \
-        vf r;                         \
-        LANES(i) r.v[i] = expression; \
-        return r;                     \
+#define EACH(type, name, arguments, expression) \
+    MNC_INLINE type name arguments {            \
+        type r;                                 \
+        LANES(i) r.v[i] = expression;           \
+        return r;                               \
     }
-#define BINARY(name, expression)      \
-    MNC_INLINE vf name(vf a, vf b) {  \
-        vf r;                         \
-        LANES(i) r.v[i] = expression; \
-        return r;                     \
-    }
-
-MNC_INLINE vf vf_set1(MNC_REAL x) {
-    vf r;
-    LANES(i) r.v[i] = x;
-    return r;
-}
-MNC_INLINE vf vf_load(const MNC_REAL *p) {
-    vf r;
-    memcpy(r.v, p, sizeof r.v);
-    return r;
-}
+EACH(vf, vf_set1, (MNC_REAL x), x)
+EACH(vf, vf_load, (const MNC_REAL *p), p[i])
 MNC_INLINE void vf_store(MNC_REAL *p, vf a) { memcpy(p, a.v, sizeof a.v); }
-BINARY(vf_add, a.v[i] + b.v[i])
-BINARY(vf_sub, a.v[i] - b.v[i])
-BINARY(vf_mul, a.v[i] * b.v[i])
-BINARY(vf_div, a.v[i] / b.v[i])
-UNARY(vf_sqrt, (MNC_REAL)__builtin_sqrt((double)a.v[i])) /* the double root rounds to the right float */
-UNARY(vf_abs, (MNC_REAL)__builtin_fabs((double)a.v[i]))
-MNC_INLINE vf vf_fma(vf a, vf b, vf c) {
-    vf r;
-    LANES(i) r.v[i] = fma1(a.v[i], b.v[i], c.v[i]);
-    return r;
-}
-MNC_INLINE vm vf_lt(vf a, vf b) {
-    vm r;
-    LANES(i) r.v[i] = a.v[i] < b.v[i] ? UINT32_MAX : 0;
-    return r;
-}
-MNC_INLINE vf vf_select(vm m, vf a, vf b) {
-    vf r;
-    LANES(i) r.v[i] = m.v[i] ? a.v[i] : b.v[i];
-    return r;
+EACH(vf, vf_add, (vf a, vf b), a.v[i] + b.v[i])
+EACH(vf, vf_sub, (vf a, vf b), a.v[i] - b.v[i])
+EACH(vf, vf_mul, (vf a, vf b), a.v[i] * b.v[i])
+EACH(vf, vf_div, (vf a, vf b), a.v[i] / b.v[i])
+EACH(vf, vf_sqrt, (vf a), (MNC_REAL)__builtin_sqrt((double)a.v[i])) /* the double root rounds to the right float */
+EACH(vf, vf_abs, (vf a), (MNC_REAL)__builtin_fabs((double)a.v[i]))
+EACH(vf, vf_fma, (vf a, vf b, vf c), fma1(a.v[i], b.v[i], c.v[i]))
+EACH(vm, vf_lt, (vf a, vf b), a.v[i] < b.v[i] ? UINT32_MAX : 0)
+EACH(vf, vf_select, (vm m, vf a, vf b), m.v[i] ? a.v[i] : b.v[i])
+EACH(vu, vu_set1, (uint32_t x), x)
+EACH(vu, vu_iota, (uint32_t first), first + (uint32_t)i)
+EACH(vu, vu_xor, (vu a, vu b), a.v[i] ^ b.v[i])
+EACH(vm, vu_lt, (vu a, vu b), a.v[i] < b.v[i] ? UINT32_MAX : 0)
+MNC_INLINE vu vu_mul(vu a, uint32_t b, vu *high) {
+    vu low;
+    LANES(i) {
+        const uint64_t product = (uint64_t)a.v[i] * b;
+        low.v[i] = (uint32_t)product;
+        high->v[i] = (uint32_t)(product >> 32);
+    }
+    return low;
 }
 #if !MNC_REAL_IS_F64
 MNC_INLINE vf vf_pow2(vf a) {
@@ -114,35 +100,5 @@ MNC_INLINE vf vf_split(vf a, vf *mantissa) {
     return r;
 }
 #endif
-MNC_INLINE vu vu_set1(uint32_t x) {
-    vu r;
-    LANES(i) r.v[i] = x;
-    return r;
-}
-MNC_INLINE vu vu_iota(uint32_t first) {
-    vu r;
-    LANES(i) r.v[i] = first + (uint32_t)i;
-    return r;
-}
-MNC_INLINE vu vu_xor(vu a, vu b) {
-    vu r;
-    LANES(i) r.v[i] = a.v[i] ^ b.v[i];
-    return r;
-}
-MNC_INLINE vu vu_mul(vu a, uint32_t b, vu *high) {
-    vu low;
-    LANES(i) {
-        const uint64_t product = (uint64_t)a.v[i] * b;
-        low.v[i] = (uint32_t)product;
-        high->v[i] = (uint32_t)(product >> 32);
-    }
-    return low;
-}
-MNC_INLINE vm vu_lt(vu a, vu b) {
-    vm r;
-    LANES(i) r.v[i] = a.v[i] < b.v[i] ? UINT32_MAX : 0;
-    return r;
-}
-#undef UNARY
-#undef BINARY
+#undef EACH
 #undef LANES
