@@ -73,7 +73,8 @@ struct mnc_model {
     mnc_plan train;
     mnc_tally *tally; /* [MNC_MAX_THREADS] */
     uint64_t workers;
-    unsigned turn;  /* of slices of training, see pick_team */
+    unsigned turn; /* of slices of training with a team of `team`, see pick_team */
+    size_t team;
     double pace[2]; /* seconds a batch last took with the team, and alone */
 };
 

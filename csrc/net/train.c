@@ -29,9 +29,10 @@ static size_t run_team(mnc_model *model, size_t wanted, mnc_task task, void *run
 /* Where other programs want the CPUs, a team waits at every barrier for a thread that is not running, and one thread alone
  * may be faster. So two of 32 slices are short trials, and the rest go to the winner. The bits are the same. */
 static size_t pick_team(mnc_model *model, size_t wanted, double *seconds) {
-    const unsigned turn = model->turn % 32;
     if (wanted == 1 || *seconds <= 0) return wanted;
-    model->turn++;
+    if (model->team != wanted) model->turn = 0; /* what was found out was about another team */
+    model->team = wanted;
+    const unsigned turn = model->turn++ % 32;
     if (turn < 2 && *seconds > 0.01) *seconds = 0.01;
     const bool alone = turn < 2 ? turn == 1 : model->pace[1] < model->pace[0];
     return alone ? 1 : wanted;
