@@ -365,7 +365,16 @@ def test_a_callback_that_raises_stops_the_training_between_batches():
     assert net.hash() == whole.hash()
 
 
+@pytest.fixture
+def default_interrupt():
+    """Python's own handler of SIGINT: a shell that starts jobs in the background has them ignore that signal."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
 @pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals come to the main thread")
+@pytest.mark.usefixtures("default_interrupt")
 @pytest.mark.parametrize("what", ["fit", "predict"])
 def test_ctrl_c_interrupts_long_work_and_leaves_finite_weights(what):
     layers = [{"kind": "dense", "units": 2000, "activation": "relu"}] * 3 + [OUTPUT]
