@@ -17,7 +17,7 @@ Not to be confused with MNIST-C, the benchmark of corrupted digits.
 
 from typing import TYPE_CHECKING, Any
 
-from . import initializers, losses, ops, optimizers, regularizers, schedules
+from . import callbacks, initializers, losses, ops, optimizers, regularizers, schedules
 from ._core import NotFiniteError
 from .config import get_num_threads, set_num_threads, show_config
 from .gradient_check import gradient_check
@@ -57,12 +57,12 @@ from .results import Evaluation
 from .schedules import CosineDecay, InverseTimeDecay, StepDecay
 
 if TYPE_CHECKING:
-    from . import datasets, keras, reference, testing
+    from . import datasets, keras, metrics, plots, recipes, reference, testing
 
 __version__ = "0.1.0"
 
 # Loaded when first asked for, so that `import mnist_c` stays quick.
-_ON_DEMAND = ("datasets", "keras", "reference", "testing")
+_ON_DEMAND = ("datasets", "keras", "metrics", "plots", "recipes", "reference", "testing")
 
 
 def __getattr__(name: str) -> Any:
@@ -118,14 +118,18 @@ __all__ = [
     "TruncatedNormal",
     "VarianceScaling",
     "Zeros",
+    "callbacks",
     "datasets",
     "get_num_threads",
     "gradient_check",
     "initializers",
     "keras",
     "losses",
+    "metrics",
     "ops",
     "optimizers",
+    "plots",
+    "recipes",
     "reference",
     "regularizers",
     "schedules",

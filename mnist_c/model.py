@@ -2,24 +2,22 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable
 from typing import Any, Literal, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from . import _core, _inputs, _plan, _seeds, losses, ops, optimizers, progress, schedules
+from . import _core, _inputs, _plan, losses, ops, optimizers, progress, schedules
 from ._feed import Feed, head_of
-from ._lookup import check_factor, unknown, unused_name
-from ._state import State
-from ._summary import summary
+from ._structure import Structure
 from ._training import Run, not_finite, run
+from .callbacks import Hooks
 from .history import History
-from .layers import AlwaysTrainable, InputLayer, Layer
+from .layers import Dropout, Flatten, InputLayer, Rescaling
 from .results import Evaluation, Output, accuracy_name, confusion_matrix
 
 
-class Sequential(AlwaysTrainable):
+class Sequential(Structure):
     """A network: the output of each layer is the input of the next.
 
         model = mc.Sequential([
@@ -39,143 +37,6 @@ class Sequential(AlwaysTrainable):
     Same layers, seed and data give the same weights, bit for bit, for any number of threads. Two calls of `fit` with 2
     epochs equal one with 4.
     """
-
-    def __init__(
-        self,
-        layers: Iterable[Layer] | None = None,
-        seed: int | None = None,
-        dtype: str = "float32",
-        scale: float | None = None,
-        *,
-        name: str | None = None,
-        reduce_rows: int = 512,
-        isa: str | None = None,
-    ) -> None:
-        self.name = name or "sequential"
-        self.seed = _seeds.new_seed() if seed is None else _seeds.check_seed(seed)
-        self.dtype = str(np.dtype(dtype))
-        if self.dtype not in ("float32", "float64"):
-            raise ValueError(f"dtype must be 'float32' or 'float64', not {dtype!r}")
-        self.scale = None if scale is None else check_factor("scale", scale)
-        if self.scale == 0:
-            raise ValueError("scale must be positive: with 0, all images would be black")
-        self.loss: losses.Loss | None = None
-        self.optimizer: optimizers.Optimizer | None = None
-        self.metric = "accuracy"
-        self.history: History | None = None
-        self._optimizer_name: str | None = None
-        self.isa = isa
-        self._settings: dict[str, Any] = {
-            "dtype": self.dtype,
-            "seed": self.seed,
-            "reduce_rows": reduce_rows,
-            "isa": isa,
-        }
-        self._layers: list[Layer] = []
-        self._network_state: State | None = None
-        for layer in layers or []:
-            self.add(layer)
-
-    # ------------------------------------------------------------ layers
-
-    def add(self, layer: Layer) -> None:
-        """Appends a layer. The weights of the others stay, the optimizer's moments do not."""
-        if not isinstance(layer, Layer):
-            raise TypeError(f"expected a layer such as Dense(10), not {layer!r} of type {type(layer).__name__}")
-        if layer._model is not None:
-            raise ValueError(f"{layer} belongs to a model already: make a new layer")
-        names = {other.name for other in self._layers}
-        if layer.name in names:
-            raise ValueError(f"there is a layer named {layer.name!r} already")
-        layers = [*self._layers, layer]
-        shape = layers[0].declared_shape if self._network_state is None else self._network_state.plan.input_shape
-        plan = None if shape is None else _plan.build(layers, shape)  # complains of what cannot be
-        if self._network_state is not None and plan is not None:
-            self._network_state = State.extending(self._network_state, plan, **self._settings)
-        layer.name = layer.name or unused_name(layer.default_name, names)
-        layer._model = self
-        self._layers = layers
-
-    @property
-    def layers(self) -> list[Layer]:
-        """All layers but `Input`, in order."""
-        return [layer for layer in self._layers if not isinstance(layer, InputLayer)]
-
-    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """The layer of that name or number. Raises ValueError if there is none."""
-        if index is not None:
-            if not -len(self.layers) <= index < len(self.layers):
-                raise ValueError(f"there is no layer {index}: the model has {len(self.layers)}")
-            return self.layers[index]
-        for layer in self.layers:
-            if layer.name == name:
-                return layer
-        raise ValueError(unknown("layer", name, [layer.name for layer in self.layers]))
-
-    def build(self, input_shape: object = None) -> None:
-        """Creates the initial weights. input_shape: that of one row, or with None in front, as in Keras."""
-        shape = tuple(input_shape)[1:] if isinstance(input_shape, tuple) and input_shape[:1] == (None,) else input_shape
-        if shape is not None and self._network_state is None:
-            self._build_for(self._plan_for(InputLayer(shape).declared_shape))
-        if self._network_state is None:
-            self._build_for(self._state.plan)  # raises where the shape is still unknown
-
-    @property
-    def built(self) -> bool:
-        """Whether the input shape is known, so that there are weights."""
-        return self._network_state is not None or bool(self._layers and self._layers[0].declared_shape)
-
-    @property
-    def _state(self) -> State:
-        """The weights and the network of the core. Raises ValueError while the input shape is unknown."""
-        if self._network_state is None:
-            if not self.built:
-                raise ValueError(
-                    "the model has no weights yet, because its input shape is unknown: give the first layer an "
-                    "input_shape, start with Input(shape=(28, 28)), or call fit or build first"
-                )
-            self._build_for(self._plan_for(None))
-        assert self._network_state is not None
-        return self._network_state
-
-    def _plan_for(self, shape: "_plan.Shape | None") -> _plan.Plan:
-        """The plan, for rows of that shape where the layers do not say one."""
-        if self._network_state is not None:
-            return self._network_state.plan
-        declared = self._layers[0].declared_shape if self._layers else None
-        return _plan.build(self._layers, declared or shape or (1,), complete=True)
-
-    def _build_for(self, plan: _plan.Plan) -> None:
-        """Creates the initial weights for a plan of this model, unless there are weights."""
-        if self._network_state is None:
-            self._network_state = State(plan, **self._settings)
-
-    def summary(self, line_length: int = 72, print_fn: Callable[[str], object] | None = None) -> None:
-        """Prints a table of layers, output shapes and numbers of parameters, as Keras does."""
-        (print_fn or print)(summary(self, line_length))
-
-    # ------------------------------------------------------------ weights
-
-    def get_weights(self) -> list[NDArray[Any]]:
-        """New arrays, layer by layer in Keras's order: kernel, bias; gamma, beta, moving_mean, moving_variance."""
-        return [self._state.get(i) for i in range(len(self._state.tensors))]
-
-    def set_weights(self, weights: "list[ArrayLike]") -> None:
-        """The inverse of `get_weights`. Raises ValueError, changing nothing, if a number or a shape is wrong."""
-        self._state.set(list(range(len(self._state.tensors))), weights)
-
-    def count_params(self) -> int:
-        """The number of weights."""
-        return sum(size for size, _ in self._state.sizes())
-
-    def weights_hash(self) -> str:
-        """SHA-256 (hexadecimal) of the little-endian bytes of `get_weights()`, one array after the other."""
-        import hashlib
-
-        digest = hashlib.sha256()
-        for array in self.get_weights():
-            digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
-        return digest.hexdigest()
 
     # ------------------------------------------------------------ training
 
@@ -219,6 +80,7 @@ class Sequential(AlwaysTrainable):
         initial_epoch: int = 0,
         optimizer: object = None,
         loss: object = None,
+        evaluate_training: bool = False,
     ) -> History:
         """Trains for epochs - initial_epoch passes over the data and returns their `History`.
 
@@ -229,20 +91,22 @@ class Sequential(AlwaysTrainable):
         class_weight: {class: weight} or "balanced"; sample_weight (n,): the loss is sum(weight loss) / B.
         optimizer, loss: as in `compile`. Without any: Adam(1e-3), and the cross-entropy that fits the last layer. The
         same optimizer object (or name, or none) goes on with its moments, a new object starts afresh.
-        verbose: see `mnist_c.progress`. callbacks: None or an empty list.
+        verbose: see `mnist_c.progress`. callbacks: objects of `mnist_c.callbacks`, called in that order.
+        evaluate_training: after each epoch evaluate the training data, too: "eval_loss" and "eval_accuracy" in the
+        history can be compared with "val_loss", while "loss" is measured on the way, with dropout.
 
         Everything is checked first: on ValueError or TypeError the model is as it was. Ctrl-C raises KeyboardInterrupt;
         the model keeps its weights, `model.history` the epochs so far. NotFiniteError: the loss became infinite or NaN;
         it has `epoch` and `batch`, and the weights are those before that batch.
         """
-        if callbacks is not None and (not isinstance(callbacks, (list, tuple)) or callbacks):
-            raise TypeError("callbacks are not supported: call fit for one epoch at a time, with the same result")
         settings: dict[str, Any] = {
             "batch_size": _inputs.whole("batch_size", 32 if batch_size is None else batch_size, 1),
             "epochs": _inputs.whole("epochs", epochs, 0),
             "initial_epoch": _inputs.whole("initial_epoch", initial_epoch, 0),
             "shuffle": _inputs.flag("shuffle", shuffle),
+            "evaluate_training": _inputs.flag("evaluate_training", evaluate_training),
             "verbose": progress.check_verbose(verbose),
+            "hooks": Hooks(callbacks),
         }
         new_optimizer = self._choose_optimizer(optimizer)
         feed = Feed.choose(self, x, y, loss)
@@ -383,6 +247,21 @@ class Sequential(AlwaysTrainable):
         data = feed.inputs(x)
         self._build_for(feed.plan)
         return self._state.use_head(feed.head), data
+
+    def layer_outputs(self, x: object) -> dict[str, NDArray[Any]]:
+        """What each layer gives for x, without dropout: layer name -> (n, units). For pictures and embeddings.
+
+        Layers that compute nothing then (Input, Flatten, Rescaling, Dropout) are left out.
+        """
+        network, data = self._ready(x)
+        shape, outputs = self._state.plan.input_shape, {}
+        for count, layer in enumerate(self._layers, start=1):
+            if not isinstance(layer, (InputLayer, Flatten, Rescaling, Dropout)):
+                plan = _plan.build(self._layers[:count], shape)
+                part = _plan.create_network(plan, head_of(plan, None), **self._settings)
+                _plan.copy_values(network, part)
+                outputs[layer.name] = part.predict(data)
+        return outputs
 
     def __call__(self, x: object, training: bool = False) -> Output:
         """`predict`, as an array with `.numpy()`. training: with the dropout masks of the next training step."""

@@ -185,6 +185,12 @@ def test_history_has_a_value_per_epoch_and_what_repeats_the_run():
     assert all(isinstance(v, float) for values in history.history.values() for v in values)
     assert history.epoch == [0, 1, 2]
     assert history.seed == 0
-    assert history.params == {"epochs": 3, "steps": 3, "batch_size": 30}
+    assert history.params == {
+        "epochs": 3,
+        "steps": 3,
+        "batch_size": 30,
+        "verbose": 0,
+        "metrics": ["loss", "accuracy", "val_loss", "val_accuracy"],
+    }
     assert "3 of 3 epochs" in repr(history)
     assert list(model.fit(X, Y, verbose=0).history) == ["loss", "accuracy"]

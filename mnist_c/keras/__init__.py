@@ -9,7 +9,19 @@ model has a Rescaling layer, accuracy is always measured, and layers cannot be f
 """
 
 from .. import __version__ as __version__
-from . import activations, datasets, initializers, layers, losses, metrics, models, optimizers, regularizers, utils
+from . import (
+    activations,
+    callbacks,
+    datasets,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    models,
+    optimizers,
+    regularizers,
+    utils,
+)
 from .layers import Input
 from .models import Sequential
 
@@ -17,6 +29,7 @@ __all__ = [
     "Input",
     "Sequential",
     "activations",
+    "callbacks",
     "datasets",
     "initializers",
     "layers",
