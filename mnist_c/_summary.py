@@ -4,7 +4,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .model import Sequential
+    from ._structure import Structure
 
 _ASCII = str.maketrans("┏┳┓┡╇┩├┼┤└┴┘━─┃│", "++++++++++++=-||")
 _TITLES = ("Layer (type)", "Output Shape", "Param #")
@@ -36,7 +36,7 @@ def _can_draw() -> bool:
     return True
 
 
-def summary(model: "Sequential", line_length: int = 72) -> str:
+def summary(model: "Structure", line_length: int = 72) -> str:
     """The table as text. Parameters of a model that is not built yet are shown as 0 (unbuilt)."""
     built = model.built
     rows = [

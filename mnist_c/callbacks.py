@@ -78,7 +78,9 @@ class Hooks:
     BATCH_HOOKS: ClassVar[tuple[str, ...]] = ("on_train_batch_begin", "on_train_batch_end")
 
     def __init__(self, callbacks: object) -> None:
-        given = [] if callbacks is None else list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+        given: list[Any] = (
+            [] if callbacks is None else list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
+        )
         for callback in given:
             if isinstance(callback, type) and issubclass(callback, Callback):
                 raise TypeError(f"callbacks holds the class {callback.__name__}: make an object, {callback.__name__}()")
