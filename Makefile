@@ -69,7 +69,7 @@ train: build ## train 784-128-64-10 on MNIST and print its test accuracy (ARGS="
 	@$(VENV)/bin/mnist-c train $(ARGS)
 
 notebook: build $(VENV)/notebook ## run the notebooks in place (then: .venv/bin/jupyter lab notebooks)
-	$(VENV)/bin/jupyter execute --inplace notebooks/*.ipynb
+	@$(PY) scripts/run_notebooks.py notebooks $(ARGS)
 
 example: ## build csrc/examples/train.c against the core and run it (DATA=folder of the four MNIST files)
 	+@$(CORE_MAKE) example DATA='$(DATA)'
@@ -97,8 +97,7 @@ tsan: preflight ## run the C tests under the thread sanitizer
 	+@$(CORE_MAKE) sanitize SANITIZE=thread
 
 notebook-check: build $(VENV)/notebook ## run copies of the notebooks
-	@rm -rf build/notebooks && cp -R notebooks build/notebooks
-	$(VENV)/bin/jupyter execute --inplace build/notebooks/*.ipynb
+	@$(PY) scripts/run_notebooks.py notebooks --to build/notebooks $(ARGS)
 
 C_FILES = $(shell find csrc tests/c -name '*.[ch]')
 
