@@ -68,7 +68,7 @@ def _labels(y: Array, outputs: int, name: str) -> NDArray[np.int32]:
     return y.astype(np.int32)
 
 
-def _is_one_hot(y: Array) -> bool:
+def is_one_hot(y: Array) -> bool:
     """Whether each row has a single 1 and otherwise zeros."""
     return bool(((y == 0) | (y == 1)).all() and (np.count_nonzero(y, axis=1) == 1).all())
 
@@ -126,7 +126,7 @@ def targets(value: object, *, n: int, outputs: int, head: str, name: str = "y") 
     _check_finite(y, name)
     if y.dtype == bool:
         y = y.astype(np.uint8)
-    if y.ndim == 2 and _is_one_hot(y):
+    if y.ndim == 2 and is_one_hot(y):
         return Targets(y.argmax(axis=1).astype(np.int32), None)
     if head != CROSS_ENTROPY and (y.ndim == 2 or outputs == 1):
         return Targets(None, np.ascontiguousarray(y.reshape(n, outputs), dtype=np.float64))

@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core, _inputs, _plan, losses, ops, optimizers, progress, schedules
+from ._confusion import count_cells
 from ._feed import Feed, head_of
 from ._structure import Structure
 from ._training import Run, not_finite, run
 from .callbacks import Hooks
 from .history import History
 from .layers import Dropout, Flatten, InputLayer, Rescaling
-from .results import Evaluation, Output, accuracy_name, confusion_matrix
+from .results import Evaluation, Output, accuracy_name
 
 
 class Sequential(Structure):
@@ -215,7 +216,7 @@ class Sequential(Structure):
         if return_dict:
             return self._logs(loss, accuracy)
         classes = feed.plan.outputs
-        cells = confusion_matrix(targets.classes(), outputs.argmax(axis=1), classes) if classes > 1 else None
+        cells = count_cells(targets.classes(), outputs.argmax(axis=1), classes) if classes > 1 else None
         return Evaluation(loss, accuracy, cells)
 
     def _logs(self, loss: float, accuracy: float) -> dict[str, float]:

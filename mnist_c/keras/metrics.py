@@ -1,6 +1,8 @@
 """keras.metrics: names for the accuracy, which `fit` and `evaluate` always measure.
 
 model.compile(..., metrics=[keras.metrics.SparseCategoricalAccuracy(name="acc")])
+
+Other metrics are functions on the arrays that `predict` gives: see `mnist_c.metrics`.
 """
 
 
