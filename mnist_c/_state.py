@@ -51,20 +51,28 @@ class State:
             self._slots = self.network.set_optimizer(optimizer.kind, **optimizer.hyper)
             self.optimizer = optimizer
 
+    @property
+    def slots(self) -> int:
+        """How many moments the optimizer that is in use keeps of each trainable tensor."""
+        return self._slots if self.optimizer is not None else 0
+
     def twin(self, head: _plan.Head, dtype: str) -> _core.Network:
         """A separate network of another dtype with the same weights and counters."""
         network = _plan.create_network(self.plan, head, **{**self._settings, "dtype": dtype})
         _plan.copy_values(self.network, network)
         return network
 
-    # ------------------------------------------------------------ copies
+    # ------------------------------------------------------------ copies and files
+
+    def parts(self) -> list[tuple[str, int]]:
+        """(part, index) of all arrays that the core's network holds: every value, then the optimizer's moments."""
+        trainable = [i for i, tensor in enumerate(self.tensors) if tensor[3]]
+        moments = [(f"slot{slot}", i) for slot in range(self.slots) for i in trainable]
+        return [("value", i) for i in range(len(self.tensors))] + moments
 
     def __getstate__(self) -> dict[str, Any]:
         """For copy.deepcopy and pickle: what the core's network holds, as arrays."""
-        parts = [("value", i) for i in range(len(self.tensors))]
-        trainable = [i for i, tensor in enumerate(self.tensors) if tensor[3]]
-        parts += [(f"slot{slot}", i) for slot in range(self._slots) for i in trainable]
-        held = [(part, i, self.network.get(part, i)) for part, i in parts]
+        held = [(part, i, self.network.get(part, i)) for part, i in self.parts()]
         return {**vars(self), "network": (held, self.network.progress())}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

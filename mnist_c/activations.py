@@ -4,10 +4,14 @@ An activation of Keras is a name and, for some, a slope; the core computes it (`
 the core and a line to `_TABLE`.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._lookup import look_up, wrong_type
+from ._config import Configurable, make
+from ._lookup import check_factor, look_up, wrong_type
 from .results import Output
 
 # Keras's name -> (the slope it stands for where none is given, whether its derivative jumps at 0)
@@ -21,7 +25,7 @@ _TABLE: dict[str, tuple[float, bool]] = {
 }
 
 
-class ActivationFunction:
+class ActivationFunction(Configurable):
     """A named function of pre-activations z. Called on an array, it returns one of the same shape.
 
     linear      z
@@ -47,6 +51,12 @@ class ActivationFunction:
         result = ops.softmax(rows) if self.name == "softmax" else ops.activation(rows, self)
         return Output.of(result.reshape(array.shape))
 
+    def _description(self) -> Any:
+        default, _ = _TABLE[self.name]
+        if self.slope == default:
+            return self.name
+        return {"class_name": "LeakyReLU", "config": {"negative_slope": self.slope}}  # as Keras describes it
+
     def __repr__(self) -> str:
         return f"{self.name}(negative_slope={self.slope})" if self.slope else self.name
 
@@ -55,8 +65,14 @@ ACTIVATIONS = {name: ActivationFunction(name, slope) for name, (slope, _) in _TA
 KINKED = frozenset(name for name, (_, kinked) in _TABLE.items() if kinked)
 
 
+def leaky_relu(negative_slope: float) -> ActivationFunction:
+    """The activation of that name with a slope of its own."""
+    return ActivationFunction("leaky_relu", check_factor("negative_slope", negative_slope))
+
+
 def get(identifier: object) -> ActivationFunction:
-    """An activation from its name, from None (linear), from one of `ACTIVATIONS` or from a layer that is one.
+    """An activation from its name, from None (linear), from one of `ACTIVATIONS`, from a layer that is one or from a
+    description of such a layer.
 
     Raises ValueError for an unknown name and TypeError for anything else, a Python function included: the core can
     only run what it knows.
@@ -65,7 +81,9 @@ def get(identifier: object) -> ActivationFunction:
         return ACTIVATIONS["linear"]
     if isinstance(identifier, str):
         return look_up("activation", identifier, ACTIVATIONS)
-    function = getattr(identifier, "function", identifier)  # a layer such as LeakyReLU
+    if isinstance(identifier, Mapping):
+        return make("activation", identifier, {"LeakyReLU": leaky_relu})
+    function = getattr(identifier, "activation", identifier)  # a layer such as LeakyReLU
     if isinstance(function, ActivationFunction):
         return function
     raise wrong_type("activation", identifier, f"one of the names {', '.join(ACTIVATIONS)}")

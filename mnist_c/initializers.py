@@ -4,14 +4,16 @@ The values are drawn by the core from the model's seed and the tensor's number, 
 which anything happens. `core` is what the core is told: (kind, fan, a, b).
 """
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
-from ._lookup import look_up, wrong_type
+from ._config import Configurable, make, public_subclasses
+from ._lookup import check_number, look_up, wrong_type
 
 CoreInit: TypeAlias = tuple[str, str, float, float]
 
 
-class Initializer:
+class Initializer(Configurable):
     """Base of all initializers. Two are equal if they describe the same distribution."""
 
     def __init__(self, kind: str, fan: str, a: float, b: float = 0.0) -> None:
@@ -40,9 +42,14 @@ class VarianceScaling(Initializer):
     """
 
     def __init__(self, scale: float = 1.0, mode: str = "fan_in", distribution: str = "truncated_normal") -> None:
-        if not scale > 0:
+        self.scale, self.mode, self.distribution = check_number("scale", scale), mode, distribution
+        if not self.scale > 0:
             raise ValueError(f"scale must be positive, not {scale!r}")
-        super().__init__(look_up("distribution", distribution, _DISTRIBUTIONS), look_up("mode", mode, _FANS), scale)
+        for name, value in (("mode", mode), ("distribution", distribution)):
+            if not isinstance(value, str):
+                raise wrong_type(name, value, "a name")
+        kind, fan = look_up("distribution", distribution, _DISTRIBUTIONS), look_up("mode", mode, _FANS)
+        super().__init__(kind, fan, self.scale)
 
 
 class GlorotUniform(VarianceScaling):
@@ -91,30 +98,34 @@ class RandomUniform(Initializer):
     """Uniform from minval to maxval."""
 
     def __init__(self, minval: float = -0.05, maxval: float = 0.05) -> None:
-        if not minval <= maxval:
+        self.minval, self.maxval = check_number("minval", minval), check_number("maxval", maxval)
+        if self.minval > self.maxval:
             raise ValueError(f"minval must not be above maxval, but {minval!r} > {maxval!r}")
-        super().__init__("uniform", "in", minval, maxval)
+        super().__init__("uniform", "in", self.minval, self.maxval)
 
 
 class RandomNormal(Initializer):
     """Normal with the given mean and standard deviation."""
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05) -> None:
-        super().__init__("normal", "in", mean, stddev)
+        self.mean, self.stddev = check_number("mean", mean), check_number("stddev", stddev)
+        super().__init__("normal", "in", self.mean, self.stddev)
 
 
 class TruncatedNormal(Initializer):
     """Normal, drawn again where more than two standard deviations from the mean."""
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05) -> None:
-        super().__init__("truncated_normal", "in", mean, stddev)
+        self.mean, self.stddev = check_number("mean", mean), check_number("stddev", stddev)
+        super().__init__("truncated_normal", "in", self.mean, self.stddev)
 
 
 class Constant(Initializer):
     """One value for all."""
 
     def __init__(self, value: float = 0.0) -> None:
-        super().__init__("constant", "in", value)
+        self.value = check_number("value", value)
+        super().__init__("constant", "in", self.value)
 
 
 class Zeros(Constant):
@@ -151,9 +162,11 @@ INITIALIZERS: dict[str, type[Initializer]] = {
 
 
 def get(identifier: object) -> Initializer:
-    """An initializer from its name ("he_normal"), its class (HeNormal) or itself (HeNormal())."""
+    """An initializer from its name ("he_normal"), its class (HeNormal), a description of one or itself (HeNormal())."""
     if isinstance(identifier, str):
         return look_up("initializer", identifier, INITIALIZERS)()  # type: ignore[call-arg]
+    if isinstance(identifier, Mapping):
+        return make("initializer", identifier, public_subclasses(Initializer))
     if isinstance(identifier, Initializer):
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, Initializer):

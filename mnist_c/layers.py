@@ -4,17 +4,19 @@ B is the number of rows of a batch, K the number of inputs of a layer, N that of
 """
 
 import operator
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from numpy.typing import ArrayLike, NDArray
 
 from . import activations, initializers, regularizers
+from ._config import Configurable, make, public_subclasses
 from ._lookup import check_factor, check_number, check_share, wrong_type
 from ._plan import Plan, Shape
 
 if TYPE_CHECKING:
     from ._state import State
-    from .model import Sequential
+    from ._structure import Structure
 
 
 def _shape(shape: object, name: str = "input_shape") -> Shape:
@@ -25,6 +27,8 @@ def _shape(shape: object, name: str = "input_shape") -> Shape:
         raise wrong_type(name, shape, "a tuple of numbers such as (28, 28), without the number of rows") from None
     if not sizes or min(sizes) < 1:
         raise ValueError(f"{name} must hold positive numbers, not {shape!r}")
+    if len(sizes) > 3:
+        raise ValueError(f"{name} has {len(sizes)} axes, but images have at most 3, such as (28, 28, 1)")
     return sizes
 
 
@@ -56,7 +60,7 @@ class AlwaysTrainable:
             raise NotImplementedError("layers cannot be frozen: all weights of a model are trained")
 
 
-class Layer(AlwaysTrainable):
+class Layer(AlwaysTrainable, Configurable):
     """Base of all layers.
 
     name: what `summary` and `get_layer` call it; by default `default_name`, numbered within the model.
@@ -64,19 +68,29 @@ class Layer(AlwaysTrainable):
     """
 
     default_name: ClassVar[str] = "layer"
+    _not_kept = frozenset({"shape", "input_shape", "input_dim"})  # all of them become declared_shape
 
     def __init_subclass__(cls) -> None:
         if "default_name" not in vars(cls):
             cls.default_name = cls.__name__.lower()
 
     def __init__(self, *, name: str | None = None, input_shape: object = None) -> None:
+        if not isinstance(name, (str, type(None))):
+            raise wrong_type("name", name, "a text")
         self.name = name or ""
         self.declared_shape = None if input_shape is None else _shape(input_shape)
-        self._model: Sequential | None = None
+        self._model: Structure | None = None
 
     def lower(self, plan: Plan) -> None:
         """Adds to the plan what this layer does."""
         raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor, as values that JSON can hold; input_shape where it was given."""
+        config = super().get_config()
+        if self.declared_shape is not None:
+            config["input_shape"] = list(self.declared_shape)
+        return config
 
     # ------------------------------------------------------------ weights
 
@@ -203,7 +217,7 @@ class Dense(Layer):
         super().__init__(name=name, input_shape=input_dim if input_shape is None else input_shape)
         self.units = _units(units)
         self.use_bias = bool(use_bias)
-        self.function = activations.get(activation)
+        self.activation = activations.get(activation)
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
@@ -225,7 +239,7 @@ class Dense(Layer):
             bias_l2=self.bias_regularizer.l2,
         )
         plan.shape = (self.units,)
-        plan.activate(self, self.function)
+        plan.activate(self, self.activation)
 
 
 class Activation(Layer):
@@ -233,10 +247,10 @@ class Activation(Layer):
 
     def __init__(self, activation: object, *, input_shape: object = None, name: str | None = None) -> None:
         super().__init__(name=name, input_shape=input_shape)
-        self.function = activations.get(activation)
+        self.activation = activations.get(activation)
 
     def lower(self, plan: Plan) -> None:
-        plan.activate(self, self.function)
+        plan.activate(self, self.activation)
 
 
 class ReLU(Activation):
@@ -246,8 +260,9 @@ class ReLU(Activation):
 
     def __init__(self, negative_slope: float = 0.0, *, input_shape: object = None, name: str | None = None) -> None:
         super().__init__("relu", input_shape=input_shape, name=name)
-        if negative_slope:
-            self.function = _leaky(negative_slope)
+        self.negative_slope = check_factor("negative_slope", negative_slope)
+        if self.negative_slope:
+            self.activation = activations.leaky_relu(negative_slope)
 
 
 class LeakyReLU(Activation):
@@ -256,12 +271,8 @@ class LeakyReLU(Activation):
     default_name = "leaky_re_lu"
 
     def __init__(self, negative_slope: float = 0.3, *, input_shape: object = None, name: str | None = None) -> None:
-        super().__init__("leaky_relu", input_shape=input_shape, name=name)
-        self.function = _leaky(negative_slope)
-
-
-def _leaky(slope: float) -> activations.ActivationFunction:
-    return activations.ActivationFunction("leaky_relu", check_factor("negative_slope", slope))
+        super().__init__(activations.leaky_relu(negative_slope), input_shape=input_shape, name=name)
+        self.negative_slope = self.activation.slope
 
 
 class Softmax(Activation):
@@ -314,6 +325,7 @@ class BatchNormalization(Layer):
         super().__init__(name=name, input_shape=input_shape)
         if axis not in (-1, 1):
             raise ValueError(f"axis must be -1, the features, not {axis!r}")
+        self.axis = -1
         self.momentum, self.epsilon = check_share("momentum", momentum), check_factor("epsilon", epsilon)
         self.center, self.scale = bool(center), bool(scale)
 
@@ -328,3 +340,8 @@ class BatchNormalization(Layer):
             center=self.center,
             scale=self.scale,
         )
+
+
+def deserialize(config: Mapping[str, Any]) -> Layer:
+    """The layer that {"class_name": "Dense", "config": {...}} describes; see `Layer.get_config`."""
+    return make("layer", config, public_subclasses(Layer))

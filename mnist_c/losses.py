@@ -4,18 +4,20 @@ A loss chooses the head of the network: what its outputs must be, and what is mi
 batch of weight times the loss of a row, divided by the number of rows (Keras: "sum_over_batch_size").
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _targets, ops
+from ._config import Configurable, make, public_subclasses
 from ._inputs import as_array, describe
 from ._lookup import check_share, look_up, wrong_type
 from .results import Output
 
 
-class Loss:
+class Loss(Configurable):
     """Base of all losses. Two are equal if they compute the same."""
 
     head: ClassVar[str]  # the core's name
@@ -123,9 +125,11 @@ LOSSES: dict[str, type[Loss]] = {
 
 
 def get(identifier: object) -> Loss:
-    """A loss from its name ("categorical_crossentropy"), its class or itself."""
+    """A loss from its name ("categorical_crossentropy"), its class, a description of one or itself."""
     if isinstance(identifier, str):
         return look_up("loss", identifier, LOSSES)()
+    if isinstance(identifier, Mapping):
+        return make("loss", identifier, public_subclasses(Loss))
     if isinstance(identifier, Loss):
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, Loss):

@@ -5,13 +5,17 @@ w is a weight, g its gradient, r the learning rate of the step, t the step count
 new object starts afresh.
 """
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from . import schedules
+from ._config import Configurable, make, public_subclasses
 from ._lookup import check_factor, check_share, look_up, wrong_type
 
+_CORE_NAMES = {"beta_1": "beta1", "beta_2": "beta2"}
 
-class Optimizer:
+
+class Optimizer(Configurable):
     """Base of all optimizers. `learning_rate` may be assigned at any time, the rest is fixed once made.
 
     learning_rate: a number, a schedule of `mnist_c.schedules` or any function step -> rate.
@@ -21,8 +25,8 @@ class Optimizer:
     learning_rate: schedules.Rate
     hyper: dict[str, Any]  # the rest, as the core calls it
 
-    def __init__(self, learning_rate: schedules.Rate, **hyper: Any) -> None:
-        object.__setattr__(self, "hyper", hyper)
+    def __init__(self, learning_rate: schedules.Rate, **settings: Any) -> None:
+        vars(self).update(settings, hyper={_CORE_NAMES.get(name, name): value for name, value in settings.items()})
         self.learning_rate = learning_rate
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -31,8 +35,8 @@ class Optimizer:
         object.__setattr__(self, name, schedules.check(value))
 
     def __repr__(self) -> str:
-        settings = {"learning_rate": self.learning_rate, **self.hyper}
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in settings.items())})"
+        settings = {"learning_rate": self.learning_rate, **vars(self)}
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in settings.items() if k != 'hyper')})"
 
 
 class SGD(Optimizer):
@@ -78,10 +82,10 @@ class RMSprop(Optimizer):
         )
 
 
-def _adam_hyper(beta_1: float, beta_2: float, epsilon: float) -> dict[str, float]:
+def _adam_settings(beta_1: float, beta_2: float, epsilon: float) -> dict[str, float]:
     return {
-        "beta1": check_share("beta_1", beta_1),
-        "beta2": check_share("beta_2", beta_2),
+        "beta_1": check_share("beta_1", beta_1),
+        "beta_2": check_share("beta_2", beta_2),
         "epsilon": check_factor("epsilon", epsilon),
     }
 
@@ -105,7 +109,7 @@ class Adam(Optimizer):
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
     ) -> None:
-        super().__init__(learning_rate, **_adam_hyper(beta_1, beta_2, epsilon))
+        super().__init__(learning_rate, **_adam_settings(beta_1, beta_2, epsilon))
 
 
 class AdamW(Optimizer):
@@ -125,16 +129,18 @@ class AdamW(Optimizer):
         epsilon: float = 1e-7,
     ) -> None:
         decay = check_factor("weight_decay", weight_decay)
-        super().__init__(learning_rate, **_adam_hyper(beta_1, beta_2, epsilon), weight_decay=decay)
+        super().__init__(learning_rate, **_adam_settings(beta_1, beta_2, epsilon), weight_decay=decay)
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW}
 
 
 def get(identifier: object) -> Optimizer:
-    """An optimizer from its name ("adam": a new one with the defaults), its class or itself."""
+    """An optimizer from its name ("adam": a new one with the defaults), its class, a description of one or itself."""
     if isinstance(identifier, str):
         return look_up("optimizer", identifier, OPTIMIZERS)()  # type: ignore[call-arg]
+    if isinstance(identifier, Mapping):
+        return make("optimizer", identifier, public_subclasses(Optimizer))
     if isinstance(identifier, Optimizer):
         return identifier
     if isinstance(identifier, type) and issubclass(identifier, Optimizer):

@@ -4,17 +4,18 @@
 so that they are the same bits everywhere. Any Python function step -> rate does as well.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
+from ._config import Configurable, make, public_subclasses
 from ._lookup import check_factor
 
 
-class LearningRateSchedule:
+class LearningRateSchedule(Configurable):
     """Base of the schedules. `schedule(step)` is the rate of one step.
 
     Subclasses of your own override `__call__`; those below tell the core what to compute.
@@ -26,22 +27,24 @@ class LearningRateSchedule:
 
 class _CoreSchedule(LearningRateSchedule):
     def __init__(self, kind: str, initial: float, decay: float, alpha: float, steps: float, staircase: bool) -> None:
-        self._kind, self._staircase = kind, bool(staircase)
-        self._initial = check_factor("initial_learning_rate", initial)
-        self._decay, self._alpha = check_factor("decay_rate", decay), check_factor("alpha", alpha)
-        self._steps = check_factor("decay_steps", steps)
-        if not self._steps:
+        self.initial_learning_rate = check_factor("initial_learning_rate", initial)
+        self.decay_rate, self.alpha = check_factor("decay_rate", decay), check_factor("alpha", alpha)
+        self.decay_steps = check_factor("decay_steps", steps)
+        self.staircase = bool(staircase)
+        self._kind = kind
+        if not self.decay_steps:
             raise ValueError("decay_steps must be positive, not 0")
 
     def rates(self, first: int, n: int) -> NDArray[np.float64]:
         """The rates of steps first ... first + n - 1, float64 (n,)."""
-        return _core.rates(self._kind, first, n, self._initial, self._decay, self._alpha, self._steps, self._staircase)
+        numbers = (self.initial_learning_rate, self.decay_rate, self.alpha, self.decay_steps)
+        return _core.rates(self._kind, first, n, *numbers, self.staircase)
 
     def __call__(self, step: int) -> float:
         return float(self.rates(int(step), 1)[0])
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(initial_learning_rate={self._initial:g}, decay_steps={self._steps:g})"
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.get_config().items())})"
 
 
 class StepDecay(_CoreSchedule):
@@ -77,7 +80,12 @@ Rate: TypeAlias = "float | Callable[[int], float]"
 
 
 def check(rate: object) -> Rate:
-    """A learning rate as optimizers take it. Raises TypeError or ValueError."""
+    """A learning rate as optimizers take it: a number, a function, a schedule or a description of one.
+
+    Raises TypeError or ValueError for anything else.
+    """
+    if isinstance(rate, Mapping):
+        return make("schedule", rate, public_subclasses(LearningRateSchedule))
     return rate if callable(rate) else check_factor("learning_rate", rate)
 
 

@@ -17,6 +17,8 @@ build() { # build FOLDER BUILD VARIABLE=VALUE...: test_golden from the sources i
         "$build/test_golden" >"$folder/$build/build.log" 2>&1
 }
 
+first_error() { grep -m 1 -i -e 'error' -e 'killed' "$1" || tail -n 1 "$1"; }
+
 golden() { # golden LOG COMMAND...: sets status, and last to the last line printed
     log=$1
     shift
@@ -39,7 +41,7 @@ matrix() { # matrix COMPILER
         if build . "$to" CC="$1" OPT=$opt; then
             same "$1 $opt" "$to/test_golden.log" "$to/test_golden"
         else
-            echo "FAIL  $1 $opt does not compile: $(tail -n 1 "$to/build.log")"
+            echo "FAIL  $1 $opt does not compile: $(first_error "$to/build.log")"
         fi
     done
 }
@@ -58,7 +60,7 @@ emulated() {
     elif build . $to CC=aarch64-linux-gnu-gcc OPT=-O2 LDFLAGS=-static; then
         same 'aarch64 (emulated)' $to/test_golden.log qemu-aarch64 $to/test_golden --short
     else
-        echo "FAIL  aarch64 does not compile: $(tail -n 1 $to/build.log)"
+        echo "FAIL  aarch64 does not compile: $(first_error $to/build.log)"
     fi
 }
 
@@ -79,7 +81,7 @@ differs() { # differs NAME FILE SCRIPT VARIABLE=VALUE...: SCRIPT is sed's, for F
         fi
     fi
     if ! build $copy build "$@"; then
-        echo "FAIL  control $name does not compile: $(tail -n 1 $copy/build/build.log)"
+        echo "FAIL  control $name does not compile: $(first_error $copy/build/build.log)"
         return
     fi
     golden $copy/log $copy/build/test_golden --short
