@@ -5,8 +5,9 @@
 #include "net/net.h"
 
 bool mnc_step_by_panels(const mnc_pass *pass, size_t s) {
-    const mnc_layer_kind kind = pass->model->steps[s].layer.kind;
-    return kind == MNC_NORM || (kind == MNC_DENSE && s == 0);
+    const mnc_step *step = &pass->model->steps[s];
+    if (step->layer.kind == MNC_NORM) return true;
+    return step->layer.kind == MNC_DENSE && s == 0 && step->panels >= pass->team->size;
 }
 
 bool mnc_pass_dropout(const mnc_pass *pass, size_t l, mnc_dropout *out) {
@@ -161,7 +162,8 @@ void mnc_pass_forward(const mnc_pass *pass) {
         const bool now_by_panels = mnc_step_by_panels(pass, s);
         /* Also between two steps cut by panels: only the output of step 0 has a second buffer, so that other threads,
          * which may still be updating weights after the last chunk, need that chunk's a of all later steps. */
-        if (s > 0 && (by_panels || now_by_panels)) mnc_team_barrier(pass->team);
+        const bool foreign = s == 0 && !now_by_panels && !pass->plan->assembled; /* weights that others updated */
+        if (foreign || (s > 0 && (by_panels || now_by_panels))) mnc_team_barrier(pass->team);
         range r = {0, pass->rows, 0, step->panels};
         if (now_by_panels)
             mnc_split(step->panels, 1, pass->team->size, pass->thread, &r.panel0, &r.panel1);

@@ -74,16 +74,15 @@ static void update_own_panels(const mnc_pass *pass, const mnc_sink *sink) {
     }
 }
 
-/* Other steps: pairs of panels times equal blocks of features, shared out evenly. */
+/* Other steps: pairs of panels times blocks of features, dealt out in turn. */
 static void update_shared(const mnc_pass *pass, const mnc_sink *sink, size_t s) {
     const mnc_step *step = &pass->model->steps[s];
     const size_t pairs = (step->panels + 1) / 2, blocks = (step->inputs + MNC_FEATURE_BLOCK - 1) / MNC_FEATURE_BLOCK;
-    size_t begin, end;
-    mnc_split(pairs * blocks, 1, pass->team->size, pass->thread, &begin, &end);
-    for (size_t unit = begin; unit < end; unit++) {
-        const size_t panel = 2 * (unit / blocks);
-        size_t k0, k1;
-        mnc_split(step->inputs, 1, blocks, unit % blocks, &k0, &k1);
+    const bool sparse = s == 0 && pass->plan->sparse; /* whose blocks are those of the index; else equal ones */
+    for (size_t unit = pass->thread; unit < pairs * blocks; unit += pass->team->size) {
+        const size_t panel = 2 * (unit / blocks), block = unit % blocks;
+        size_t k0 = block * MNC_FEATURE_BLOCK, k1 = block + 1 < blocks ? k0 + MNC_FEATURE_BLOCK : step->inputs;
+        if (!sparse) mnc_split(step->inputs, 1, blocks, block, &k0, &k1);
         dense_block(pass, sink, s, k0, k1, panel, panel + 2 <= step->panels ? panel + 2 : step->panels);
     }
 }
@@ -117,7 +116,7 @@ void mnc_pass_update(const mnc_pass *pass, const mnc_sink *sink) {
     for (size_t s = 0; s < model->n_steps; s++) {
         if (model->steps[s].layer.kind == MNC_NORM)
             update_norm(pass, sink, s);
-        else if (model->steps[s].layer.kind == MNC_DENSE && s == 0)
+        else if (model->steps[s].layer.kind == MNC_DENSE && s == 0 && mnc_step_by_panels(pass, 0))
             update_own_panels(pass, sink);
         else if (model->steps[s].layer.kind == MNC_DENSE)
             update_shared(pass, sink, s);
