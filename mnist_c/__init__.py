@@ -57,12 +57,14 @@ from .results import Evaluation
 from .schedules import CosineDecay, InverseTimeDecay, StepDecay
 
 if TYPE_CHECKING:
-    from . import datasets, keras, metrics, plots, recipes, reference, testing
+    from . import datasets, keras, metrics, plots, recipes, reference, saving, testing
+    from .saving import ModelFileError, load_model
 
 __version__ = "0.1.0"
 
 # Loaded when first asked for, so that `import mnist_c` stays quick.
-_ON_DEMAND = ("datasets", "keras", "metrics", "plots", "recipes", "reference", "testing")
+_ON_DEMAND = ("datasets", "keras", "metrics", "plots", "recipes", "reference", "saving", "testing")
+_OF_SAVING = ("ModelFileError", "load_model")
 
 
 def __getattr__(name: str) -> Any:
@@ -70,11 +72,15 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         return import_module(f"{__name__}.{name}")
+    if name in _OF_SAVING:
+        from . import saving
+
+        return getattr(saving, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_ON_DEMAND])
+    return sorted([*globals(), *_ON_DEMAND, *_OF_SAVING])
 
 
 __all__ = [
@@ -104,6 +110,7 @@ __all__ = [
     "LecunNormal",
     "LecunUniform",
     "MeanSquaredError",
+    "ModelFileError",
     "NotFiniteError",
     "Ones",
     "RMSprop",
@@ -124,6 +131,7 @@ __all__ = [
     "gradient_check",
     "initializers",
     "keras",
+    "load_model",
     "losses",
     "metrics",
     "ops",
@@ -132,6 +140,7 @@ __all__ = [
     "recipes",
     "reference",
     "regularizers",
+    "saving",
     "schedules",
     "set_num_threads",
     "show_config",

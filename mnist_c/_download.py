@@ -7,13 +7,13 @@ mirror answers (no network, a firewall that swallows packets, a name server that
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
+
+from ._files import replacing
 
 TIMEOUT = 5.0  # seconds: to the first answer, and for every read after it
 
@@ -221,29 +221,6 @@ def _download(mirror: str, file: RemoteFile, folder: Path, progress: bool) -> No
                 report.advance(len(chunk))
         finally:
             report.close()
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Write a file that appears under ``path`` whole or not at all, even when the power fails.
-
-    Yields a new binary file in the same folder; on success it takes the name ``path``, else it is deleted.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.part")
-    try:
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # makes the new name last, too
-    finally:
-        os.close(folder)
 
 
 def _explain(error: BaseException) -> str:

@@ -1,6 +1,6 @@
 """The layers and weights of a model: what `Sequential` is before it is trained."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,7 @@ class Structure(AlwaysTrainable):
         self.metric = "accuracy"
         self.history: History | None = None
         self.stop_training = False  # callbacks set it
+        self.class_names: Sequence[str] | None = None  # one per output; kept in files
         self._optimizer_name: str | None = None
         self.isa = isa
         self._settings: dict[str, Any] = {

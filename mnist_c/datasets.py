@@ -333,7 +333,7 @@ def _read_synthetic(path: Path | None) -> list[Array] | None:
 
 def _write_synthetic(path: Path | None, arrays: list[Array]) -> None:
     """Keep the arrays for the next call. A cache that cannot be written costs a second of drawing, not more."""
-    from ._download import replacing
+    from ._files import replacing
 
     if path is None:
         return

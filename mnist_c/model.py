@@ -1,7 +1,9 @@
 """`Sequential`: a line of layers that can be trained, evaluated and asked, with Keras's names and arguments."""
 
 import math
+import os
 import time
+from collections.abc import Mapping
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -271,6 +273,46 @@ class Sequential(Structure):
         network, data = self._ready(x)
         outputs = network.forward_training(data, np.arange(data.rows, dtype=np.uint32), False)
         return Output.of(ops.softmax(outputs) if self._state.plan.softmax else outputs)
+
+    # ------------------------------------------------------------ files
+
+    def save(self, path: "str | os.PathLike[str]", overwrite: bool = True, *, include_optimizer: bool = True) -> None:
+        """Writes the model to one file: weights, layers, transform of the inputs, loss, optimizer with its moments.
+
+        `mnist_c.load_model` reads it; training then goes on as if it had not been interrupted. The format is
+        safetensors, whatever the ending of the name, so that other programs can read the weights. The file appears
+        whole or not at all. Raises FileExistsError for a file that is there and may not be overwritten.
+        """
+        from .saving import save_model
+
+        if not overwrite and os.path.exists(path):
+            raise FileExistsError(f"{os.fspath(path)} exists: choose another name, or overwrite=True")
+        save_model(self, path, include_optimizer=include_optimizer)
+
+    def save_weights(self, path: "str | os.PathLike[str]") -> None:
+        """Writes `get_weights()` under their names ("dense/kernel", ...) to a safetensors file."""
+        from .saving import save_weights
+
+        save_weights(self, path)
+
+    def load_weights(self, path: "str | os.PathLike[str]") -> None:
+        """Reads what `save_weights` wrote for a model with the same layers. Raises ModelFileError, changing nothing."""
+        from .saving import load_weights
+
+        load_weights(self, path)
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` makes the same untrained model of: plain data, fit for JSON."""
+        from ._description import get_config
+
+        return get_config(self)
+
+    @staticmethod
+    def from_config(config: Mapping[str, Any]) -> "Sequential":
+        """A new model, with initial weights, from what `get_config` gave."""
+        from ._description import from_config
+
+        return from_config(config)
 
     def __repr__(self) -> str:
         return f"<Sequential {self.name!r}: {', '.join(map(str, self.layers)) or 'no layers'}; seed {self.seed}>"

@@ -232,22 +232,6 @@ def test_kill_during_a_download_leaves_no_file_under_the_final_name(tmp_path, se
     assert left.name.endswith(".part")
 
 
-def test_interrupted_and_failed_writes_leave_nothing(tmp_path):
-    path = tmp_path / "file"
-    path.write_bytes(b"old")
-
-    def write_half(error):
-        with _download.replacing(path) as file:
-            file.write(b"half of the new")
-            raise error
-
-    for error in (KeyboardInterrupt, OSError):
-        with pytest.raises(error):
-            write_half(error)
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
 class Terminal(io.StringIO):
     def isatty(self):
         return True
