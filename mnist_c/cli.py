@@ -49,10 +49,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"mnist-c {mc.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    _add_train(commands)
+    _cli_reproduce.add_parsers(commands)
     config = commands.add_parser("config", help="print versions, instruction set and threads")
     config.set_defaults(run=_config)
-    _cli_reproduce.add_parsers(commands)
-    _add_train(commands)
     return parser
 
 
