@@ -145,7 +145,7 @@ def spoil(body, path, value):
         ("variants.0.kind", "invented", r"variants\[0\] is of kind 'invented'"),
         ("variants.0.dataset", "cifar", "was run on 'cifar', of which data says nothing"),
         ("variants.0.published.speed", 1, "publishes an unknown figure 'speed'"),
-        ("variants.0.runs.1", ..., "has not the runs of the seeds"),
+        ("variants.0.runs.1", ..., r"variants\[0\]\.obtained does not follow from the runs"),
         ("variants.0.runs.1.seed", 9, "has not the runs of the seeds"),
         ("variants.0.runs.1.seed", True, r"variants\[0\]\.runs\[1\]\.seed must be of type int, not bool"),
         ("variants.0.runs.0.figures.test_loss", "low", r"runs\[0\]\.figures\.test_loss must be of type float, not str"),

@@ -123,6 +123,7 @@ class Variant:
     published: the figures that its author published. dataset: a name of `mc.datasets`.
     batch_size: None for full-batch descent: all images, in their order, make one step, and an epoch is an iteration.
     fast_epochs: the epochs of a shortened run.
+    most_seeds: at most so many seeds are run; None: as many as are asked for. Readings that take minutes are run once.
     early_stopping: the arguments of `EarlyStopping`; the best weights are always put back.
     every_epoch: validate after every epoch. Where epochs are many and short that would take most of the time; False:
     only after those epochs that a report shows.
@@ -139,6 +140,7 @@ class Variant:
     fast_epochs: int
     published: Figures = field(default_factory=dict)
     dataset: str = "mnist"
+    most_seeds: int | None = None
     loss: Loss = field(default_factory=CategoricalCrossentropy)
     early_stopping: Mapping[str, Any] | None = None
     class_weight: str | None = None

@@ -81,7 +81,7 @@ def _headline(report: "Report", variants: "list[VariantReport]") -> Table:
         for key, title in _figures.FIGURES.items():
             published = variant.published.get(key)
             if key in spread and (published is not None or key in _ALWAYS):
-                obtained = _figures.with_spread(key, spread[key], len(report.seeds))
+                obtained = _figures.with_spread(key, spread[key], len(variant.runs))
                 row = [title, _figures.number(key, published), obtained, _figures.interval(spread[key])]
                 rows.append([variant.name, *row])
         groups.append(rows)
@@ -131,15 +131,16 @@ def _variants(report: "Report", groups: "list[list[VariantReport]]", title: str)
         wanted[2:2] = ["loss_gap", "accuracy_gap"]
     keys = [key for key in wanted if any(key in variant.spread for variant in every)]
     titles = [_figures.FIGURES[key].removesuffix(" accuracy") for key in keys]
-    rows = [[_variant_row(variant, keys, len(report.seeds)) for variant in group] for group in groups]
+    rows = [[_variant_row(variant, keys) for variant in group] for group in groups]
     if len(report.seeds) > 1:
         title += f": mean ± standard deviation of {len(report.seeds)} seeds"
+        title += "; without ±: of one" if any(len(variant.runs) == 1 for variant in every) else ""
     header = ["variant", *titles, "epochs", "best epoch"]
     return Table(title, header, rows, "<" + ">" * (len(header) - 1))
 
 
-def _variant_row(variant: "VariantReport", keys: list[str], runs: int) -> list[str]:
-    spread = variant.spread
+def _variant_row(variant: "VariantReport", keys: list[str]) -> list[str]:
+    spread, runs = variant.spread, len(variant.runs)
     cells = [_figures.short(key, spread[key], runs) if key in spread else "" for key in keys]
     done = _range([run.epochs for run in variant.runs])
     best = _range([run.best_epoch + 1 for run in variant.runs if run.best_epoch is not None])

@@ -6,7 +6,7 @@ It is a JSON object with these keys:
     recipe, title  which system
     published, obtained, weights_hash    of the first variant: the headline; the hash is that of its first seed
     fast           whether the run was a shortened one, whose figures mean little
-    seeds          of each variant's runs
+    seeds          of each variant's runs; of some variants only the first ones are run
     variants       list of `VariantReport`, each with `obtained` (means over the seeds) and `spread` (`_figures.Spread`)
     claims         list of `Claim`
     notes          what a reader must know, list of text

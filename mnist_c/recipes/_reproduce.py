@@ -48,7 +48,8 @@ def reproduce(
     reports = []
     for kind, variant in chosen:
         source = _data.shorten(loaded[variant.dataset]) if fast else loaded[variant.dataset]
-        runs = [_one(recipe, variant, source, s, fast, show) for s in range(first, first + count)]
+        last = first + min(count, variant.most_seeds or count)
+        runs = [_one(recipe, variant, source, s, fast, show) for s in range(first, last)]
         reports.append(_variant_report(kind, variant, source, runs, fast))
     return Report(
         recipe=recipe.name,
