@@ -25,6 +25,7 @@ def run(path: Path) -> None:
         notebook,
         kernel_name="python3",
         record_timing=False,
+        coalesce_streams=True,
         timeout=600,
         resources={"metadata": {"path": str(path.parent)}},
     )

@@ -1,5 +1,6 @@
 """Many numbers per image, such as the outputs of a hidden layer, drawn in two dimensions."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -31,14 +32,20 @@ def pca(features: Points, seed: int) -> tuple[Points, list[str]]:
 def tsne(features: Points, seed: int) -> tuple[Points, list[str]]:
     """t-SNE (van der Maaten and Hinton, 2008) by scikit-learn, from PCA on, with perplexity 30 where n allows it."""
     manifold = _style.needs("sklearn.manifold", "method='tsne'", '"mnist-c[sklearn]"')
+    from threadpoolctl import threadpool_limits  # comes with scikit-learn
+
     perplexity = min(30.0, (len(features) - 1) / 3)
-    points = manifold.TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(features)
+    reducer = manifold.TSNE(init="pca", perplexity=perplexity, random_state=seed)
+    with threadpool_limits(1):  # for so few points its threads mostly wait for each other
+        points = reducer.fit_transform(features)
     return points, [f"t-SNE {i} (perplexity {perplexity:.3g}, no unit)" for i in (1, 2)]
 
 
 def umap(features: Points, seed: int) -> tuple[Points, list[str]]:
     """UMAP (McInnes, Healy and Melville, 2018) by umap-learn, with 15 neighbours where n allows it."""
-    library = _style.needs("umap", "method='umap'", "umap-learn")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what it imports warns of progress bars that nobody asked for
+        library = _style.needs("umap", "method='umap'", "umap-learn")
     neighbours = min(15, len(features) - 1)
     points = library.UMAP(n_neighbors=neighbours, random_state=seed, n_jobs=1).fit_transform(features)
     return points, [f"UMAP {i} ({neighbours} neighbours, no unit)" for i in (1, 2)]
