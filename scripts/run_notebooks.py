@@ -2,9 +2,9 @@
 
     python scripts/run_notebooks.py notebooks [--to build/notebooks] [NAME ...]
 
-Without --to they are run in place: outputs are replaced, source stays. With --to, copies are run, and the notebooks stay
-as they are. NAME: only those whose names begin so ("02"). Times are not recorded in the files, so that two runs differ
-only where results do. The exit status is 1 if a cell fails.
+Without --to they are run in place: outputs are replaced, source stays. With --to, copies are run, and the notebooks
+stay as they are. NAME: only those whose names begin so ("02"). Times are not recorded in the files, so that two runs
+differ only where results do. The exit status is 1 if a cell fails.
 """
 
 import argparse

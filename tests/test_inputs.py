@@ -260,7 +260,7 @@ WRONG = {
     "class_weight list": (IMAGES, LABELS, {"class_weight": [1.0] * 10}, TypeError, ["dict", "balanced"]),
     "class_weight array": (IMAGES, LABELS, {"class_weight": np.ones(10)}, TypeError, ["dict", "balanced"]),
     "class_weight name": (IMAGES, LABELS, {"class_weight": "balance"}, TypeError, ["dict", "'balance'"]),
-    "callbacks": (IMAGES, LABELS, {"callbacks": [print]}, TypeError, ["callbacks must hold objects of mnist_c.callbacks"]),
+    "callbacks": (IMAGES, LABELS, {"callbacks": [print]}, TypeError, ["callbacks must hold objects"]),
     "weight of class 10": (IMAGES, LABELS, {"class_weight": {10: 2.0}}, ValueError, ["10", "0 to 9"]),
     "negative class weight": (IMAGES, LABELS, {"class_weight": {1: -1}}, ValueError, ["class_weight[1]"]),
     "split of 1": (IMAGES, LABELS, {"validation_split": 1.0}, ValueError, ["below 1"]),

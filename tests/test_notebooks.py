@@ -105,7 +105,7 @@ def test_any_python3_kernel_can_open_it(path):
 
 def test_only_the_package_and_the_usual_libraries_are_imported(cells):
     allowed = {"mnist_c", "numpy", "matplotlib"}
-    standard = {"itertools", "math", "time"}
+    standard = {"itertools", "math", "pathlib", "time"}
     for cell in code_of(cells):
         for node in ast.walk(ast.parse(source_of(cell))):
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
