@@ -184,14 +184,23 @@ static void MNC_K(regularise)(size_t n, mnc_real *g_, const mnc_real *w_, double
 }
 
 static double MNC_K(penalty)(size_t n, const mnc_real *w_, double l1, double l2) {
-    const MNC_REAL *w = w_;
-    double square[16] = {0}, size[16] = {0};
-    for (size_t i = 0; i < n; i += 16)
-        for (int lane = 0; lane < 16; lane++) {
-            const double x = (double)w[i + (size_t)lane];
-            square[lane] += x * x;
-            size[lane] += x < 0 ? -x : x;
+    typedef MNC_REAL reals __attribute__((vector_size(4 * sizeof(MNC_REAL))));
+    typedef double four __attribute__((vector_size(32)));
+    typedef int64_t bits __attribute__((vector_size(32)));
+    four squares[4] = {{0}}, sizes[4] = {{0}};
+    for (size_t i = 0; i < n; i += 16) {
+#pragma GCC unroll 4
+        for (int part = 0; part < 4; part++) {
+            reals w;
+            memcpy(&w, (const MNC_REAL *)w_ + i + 4 * part, sizeof w);
+            const four x = __builtin_convertvector(w, four);
+            squares[part] += x * x;
+            sizes[part] += (four)((bits)x & INT64_MAX); /* |x| */
         }
+    }
+    double square[16], size[16];
+    memcpy(square, squares, sizeof square);
+    memcpy(size, sizes, sizeof size);
     for (int half = 8; half; half /= 2)
         for (int lane = 0; lane < half; lane++) {
             square[lane] += square[lane + half];
