@@ -258,7 +258,7 @@ mnc_status mnc_gradients(mnc_model *model, const mnc_data *data, const uint32_t 
  * correct: NULL or incremented by the number of right rows. */
 mnc_status mnc_evaluate(mnc_model *model, const mnc_data *data, size_t first, size_t n, void *outputs, double *losses,
                         uint64_t *correct, mnc_error *err);
-/* The last layer's values in training mode (dropout of the current step, batch statistics), moving nothing but the
+/* What mnc_evaluate gives, but in training mode (dropout of the current step, batch statistics), moving nothing but the
  * moving statistics if update_statistics. outputs: real[n, C]. */
 mnc_status mnc_forward_training(mnc_model *model, const mnc_data *data, const uint32_t *order, size_t n,
                                 bool update_statistics, void *outputs, mnc_error *err);

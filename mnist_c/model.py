@@ -9,7 +9,7 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core, _inputs, _plan, losses, ops, optimizers, progress, schedules
+from . import _core, _inputs, _plan, losses, optimizers, progress, schedules
 from ._confusion import count_cells
 from ._feed import Feed, head_of
 from ._structure import Structure
@@ -271,8 +271,7 @@ class Sequential(Structure):
         if not _inputs.flag("training", training):
             return Output.of(self.predict(x))
         network, data = self._ready(x)
-        outputs = network.forward_training(data, np.arange(data.rows, dtype=np.uint32), False)
-        return Output.of(ops.softmax(outputs) if self._state.plan.softmax else outputs)
+        return Output.of(network.forward_training(data, np.arange(data.rows, dtype=np.uint32), False))
 
     # ------------------------------------------------------------ files
 

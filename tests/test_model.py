@@ -543,6 +543,8 @@ def test_calling_a_model_gives_an_array_that_has_numpy():
     assert (dropped != out).any()
     np.testing.assert_array_equal(dropped, model(X[:3], training=True))  # nothing moved
     np.testing.assert_allclose(dropped.numpy().sum(axis=1), 1, atol=1e-6)
+    plain = mc.Sequential([mc.Dense(4, "relu", input_dim=FEATURES), mc.Dense(CLASSES, "softmax")], seed=0)
+    np.testing.assert_array_equal(plain(X[:3], training=True), plain(X[:3]))  # without dropout there is no difference
 
 
 def test_a_row_has_the_same_bits_in_every_company():
