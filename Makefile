@@ -14,7 +14,7 @@ SOURCES := $(shell find csrc -name '*.[ch]' ! -path 'csrc/examples/*')
 SETTINGS = $(if $(filter default,$(origin CC)),,$(CC)) $(CFLAGS) $(LDFLAGS) $(MNIST_C_DEBUG) $(MNIST_C_SANITIZE) $(MNIST_C_OPT) $(MNIST_C_WERROR)
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help preflight build train test pytest ctest asan ubsan tsan example bench notebook notebook-check lint \
+.PHONY: FORCE help preflight build train test pytest ctest asan ubsan tsan neon example bench notebook notebook-check lint \
         format clean distclean
 
 help: ## list the targets
@@ -98,6 +98,14 @@ tsan: preflight ## run the C tests under the thread sanitizer
 
 notebook-check: build $(VENV)/notebook ## run copies of the notebooks
 	@$(PY) scripts/run_notebooks.py notebooks --to build/notebooks $(ARGS)
+
+# Golden hashes, kernels and mathematics on the NEON kernels; on other machines than ARM's they are emulated.
+neon: ## run the C tests on NEON (elsewhere: aarch64-linux-gnu-gcc and qemu-aarch64)
+ifneq ($(filter aarch64 arm64,$(shell uname -m)),)
+	+@$(CORE_MAKE) test
+else
+	+@RUNNER=qemu-aarch64 $(CORE_MAKE) test CC=aarch64-linux-gnu-gcc OPT=-O2 LDFLAGS=-static EXTRA=-DMNC_TEST_SHORT
+endif
 
 C_FILES = $(shell find csrc tests/c -name '*.[ch]')
 

@@ -1,0 +1,60 @@
+/* The vector vocabulary on NEON, which every 64-bit ARM has: 16 lanes are four registers. See simd_scalar.h for what each
+ * name means. */
+typedef struct {
+    float32x4_t q[4];
+} vf;
+typedef struct {
+    uint32x4_t q[4];
+} vu;
+typedef vu vm; /* all ones or zero in each lane */
+
+#define EACH(type, name, arguments, expression)                                      \
+    MNC_INLINE type name arguments {                                                 \
+        type r;                                                                      \
+        _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++) { r.q[i] = expression; } \
+        return r;                                                                    \
+    }
+EACH(vf, vf_set1, (float x), vdupq_n_f32(x))
+EACH(vf, vf_load, (const float *p), vld1q_f32(p + 4 * i))
+MNC_INLINE void vf_store(float *p, vf a) {
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) vst1q_f32(p + 4 * i, a.q[i]);
+}
+EACH(vf, vf_add, (vf a, vf b), vaddq_f32(a.q[i], b.q[i]))
+EACH(vf, vf_sub, (vf a, vf b), vsubq_f32(a.q[i], b.q[i]))
+EACH(vf, vf_mul, (vf a, vf b), vmulq_f32(a.q[i], b.q[i]))
+EACH(vf, vf_div, (vf a, vf b), vdivq_f32(a.q[i], b.q[i]))
+EACH(vf, vf_sqrt, (vf a), vsqrtq_f32(a.q[i]))
+EACH(vf, vf_abs, (vf a), vabsq_f32(a.q[i]))
+EACH(vf, vf_fma, (vf a, vf b, vf c), vfmaq_f32(c.q[i], a.q[i], b.q[i]))
+EACH(vm, vf_lt, (vf a, vf b), vcltq_f32(a.q[i], b.q[i]))
+EACH(vf, vf_select, (vm m, vf a, vf b), vbslq_f32(m.q[i], a.q[i], b.q[i]))
+
+MNC_INLINE float32x4_t pow2_quarter(float32x4_t n) {
+    return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23));
+}
+EACH(vf, vf_pow2, (vf n), pow2_quarter(n.q[i]))
+MNC_INLINE float32x4_t split_quarter(float32x4_t x, float32x4_t *mantissa) {
+    const int32x4_t bits = vreinterpretq_s32_f32(x);
+    const int32x4_t k = vshrq_n_s32(vsubq_s32(bits, vdupq_n_s32(0x3F3504F3)), 23);
+    *mantissa = vreinterpretq_f32_s32(vsubq_s32(bits, vshlq_n_s32(k, 23)));
+    return vcvtq_f32_s32(k);
+}
+EACH(vf, vf_split, (vf x, vf *mantissa), split_quarter(x.q[i], &mantissa->q[i]))
+
+MNC_INLINE uint32x4_t iota_quarter(uint32_t first) {
+    const uint32x4_t count = vcombine_u32(vcreate_u32(0x100000000), vcreate_u32(0x300000002));
+    return vaddq_u32(vdupq_n_u32(first), count);
+}
+EACH(vu, vu_set1, (uint32_t x), vdupq_n_u32(x))
+EACH(vu, vu_iota, (uint32_t first), iota_quarter(first + 4 * (uint32_t)i))
+EACH(vu, vu_xor, (vu a, vu b), veorq_u32(a.q[i], b.q[i]))
+EACH(vm, vu_lt, (vu a, vu b), vcltq_u32(a.q[i], b.q[i]))
+MNC_INLINE uint32x4_t mul_quarter(uint32x4_t a, uint32_t b, uint32x4_t *high) {
+    const uint32x4_t lower = vreinterpretq_u32_u64(vmull_n_u32(vget_low_u32(a), b));
+    const uint32x4_t upper = vreinterpretq_u32_u64(vmull_high_n_u32(a, b));
+    *high = vuzp2q_u32(lower, upper);
+    return vuzp1q_u32(lower, upper);
+}
+EACH(vu, vu_mul, (vu a, uint32_t b, vu *high), mul_quarter(a.q[i], b, &high->q[i]))
+#undef EACH
