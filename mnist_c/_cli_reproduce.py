@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from . import _arguments, datasets, recipes
+from ._seeds import check_seed
 from .config import set_num_threads
 from .recipes import Report
 from .recipes._torch import check_torch
@@ -96,6 +97,7 @@ def _check(names: Sequence[str], args: argparse.Namespace) -> dict[str, Path]:
     """Whether all can be done, before hours of work; where the reports go. Raises what `main` knows, or ValueError."""
     if args.all and (args.variant or args.compare):
         raise ValueError("--variant and --compare are for one recipe, not for --all")
+    check_seed(args.seed + args.seeds - 1)
     chosen = {
         name: recipes.get(name).select(full=args.full, improved=args.improved, names=args.variant) for name in names
     }

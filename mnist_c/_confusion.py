@@ -1,13 +1,10 @@
 """Confusion matrices: counting them and reading them. Rows are the true classes, columns the answers."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from ._inputs import Array
 from ._lookup import unknown
-
-Array = NDArray[Any]
 
 _NORMALIZE = ("true", "pred", "all")
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _plan, _seeds, losses, optimizers
+from . import _inputs, _plan, _seeds, losses, optimizers
 from ._lookup import check_factor, unknown, unused_name
 from ._state import State
 from ._summary import summary
@@ -47,7 +47,7 @@ class Structure(AlwaysTrainable):
         self._settings: dict[str, Any] = {
             "dtype": self.dtype,
             "seed": self.seed,
-            "reduce_rows": reduce_rows,
+            "reduce_rows": _inputs.whole("reduce_rows", reduce_rows, 1),
             "isa": isa,
         }
         self._layers: list[Layer] = []

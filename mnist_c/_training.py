@@ -95,25 +95,27 @@ def _epoch(model: "Sequential", job: Run, epoch: int, history: History, progress
 
 def _pass(model: "Sequential", job: Run, epoch: int, progress: Progress) -> tuple[dict[str, float], float]:
     """One pass over the training rows; returns running loss and accuracy, and the rate of the last step."""
-    network, optimizer = model._trainable_network()
+    network, _ = model._trainable_network()
     epochs_begun, step, optimizer_step = network.progress()
-    n, size = job.train.rows, job.batch_size
+    n, size, by_batch = job.train.rows, job.batch_size, job.hooks.by_batch
     order = _core.permutation(model.seed, epochs_begun, n) if job.shuffle else np.arange(n, dtype=np.uint32)
     network.set_progress(epochs_begun + 1, step, optimizer_step)
-    stride = 1 if job.hooks.by_batch else job.steps
+    stride, report = (1, None) if by_batch else (job.steps, progress.report)
     loss_sum, correct, rows, logs = 0.0, 0, 0, {}
     for batch in range(0, job.steps, stride):
-        if job.hooks.by_batch:
+        if by_batch:
             job.hooks.call("on_train_batch_begin", batch, {})
-        rates = schedules.rates(optimizer.learning_rate, optimizer_step + batch, stride)
+        network, optimizer = model._trainable_network()  # other ones, if a hook compiled the model anew
+        rates = schedules.rates(optimizer.learning_rate, network.progress()[2], stride)
         part = order[batch * size : (batch + stride) * size]
         try:
-            done = network.fit(job.train, part, size, rates, progress.report)
+            done = network.fit(job.train, part, size, rates, report)
         except _core.NotFiniteError as error:
             raise not_finite(error, epoch, batch) from None
         loss_sum, correct, rows = loss_sum + done[0], correct + done[1], rows + done[2]
         logs = model._logs(loss_sum / rows, model._share(correct, rows))
-        if job.hooks.by_batch:
+        if by_batch:
+            progress.report(batch + 1, loss_sum, correct, rows)
             job.hooks.call("on_train_batch_end", batch, dict(logs))
             if model.stop_training:
                 break

@@ -40,6 +40,8 @@ Logs = dict[str, Any]
 class Callback:
     """Base of all callbacks; override what you need. Batches are visited one by one only where a batch hook is.
 
+    There are no hooks of tests and predictions: validation runs in one piece between two hooks of the epoch.
+
     model: the `Sequential` in training. params: dict with "epochs", "steps", "batch_size", "verbose" and "metrics",
     the names of the figures of an epoch.
     """
@@ -67,15 +69,28 @@ class Callback:
 
     def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
         """Before a batch. A learning rate that is set here holds for it."""
+        self.on_batch_begin(batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """After a batch. logs: loss and accuracy of the epoch so far."""
+        self.on_batch_end(batch, logs)
+
+    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """The older name of `on_train_batch_begin`."""
+
+    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """The older name of `on_train_batch_end`."""
 
 
 class Hooks:
     """The callbacks of one run. Raises TypeError for what is no callback."""
 
-    BATCH_HOOKS: ClassVar[tuple[str, ...]] = ("on_train_batch_begin", "on_train_batch_end")
+    BATCH_HOOKS: ClassVar[tuple[str, ...]] = (
+        "on_train_batch_begin",
+        "on_train_batch_end",
+        "on_batch_begin",
+        "on_batch_end",
+    )
 
     def __init__(self, callbacks: object) -> None:
         given: list[Any] = (
@@ -138,7 +153,7 @@ class _Monitor(Callback):
     def on_train_begin(self, logs: Logs | None = None) -> None:
         self.best = None
         names = self.params.get("metrics", [])
-        if self.monitor.startswith("val_") and names and not any(name.startswith("val_") for name in names):
+        if self.monitor not in names and self.monitor.removeprefix("val_") in names:
             raise ValueError(
                 f"{type(self).__name__} watches {self.monitor!r}, but there are no validation data: give fit a "
                 f"validation_split or validation_data, or watch {names[0]!r}"
@@ -318,11 +333,11 @@ class CSVLogger(Callback):
         self.filename, self.separator = os.fspath(filename), str(separator)
         self.append = _inputs.flag("append", append)
         self._file: TextIO | None = None
+        self._writer: Any = None  # knows the columns, from the first epoch on
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         started = self.append and os.path.exists(self.filename) and os.path.getsize(self.filename) > 0
         self._file = open(self.filename, "a" if self.append else "w", newline="", encoding="utf-8")  # noqa: SIM115
-        self._writer: Any = None
         self._header = not started
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
@@ -338,7 +353,7 @@ class CSVLogger(Callback):
     def on_train_end(self, logs: Logs | None = None) -> None:
         if self._file is not None:
             self._file.close()
-            self._file = None
+            self._file = self._writer = None
 
 
 class LambdaCallback(Callback):

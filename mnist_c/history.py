@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from ._lookup import wrong_type
+
 if TYPE_CHECKING:
     from .model import Sequential
 
@@ -73,16 +75,16 @@ class History:
     def finish(self, logs: Mapping[str, float]) -> None:
         """Takes over what callbacks added to the last epoch, and keeps the model's weights if it is the best."""
         self._set_last(logs)
-        value = logs.get(self.monitor, math.nan)
+        value = self.history.get(self.monitor, [math.nan])[-1]
         if better(value, self._best, self._mode):
             self._best, self.best_epoch, self.best_weights = value, self.epoch[-1], self.model.get_weights()
 
     def _set_last(self, logs: Mapping[str, float]) -> None:
         """Sets the figures of the last epoch; what an epoch lacks is nan there."""
-        n = len(self.epoch)
-        for name in {**self.history, **logs}:
+        n, figures = len(self.epoch), {name: _figure(name, value) for name, value in logs.items()}
+        for name in {**self.history, **figures}:
             values = self.history.setdefault(name, [])
-            values[n - 1 :] = [math.nan] * (n - 1 - len(values)) + [logs.get(name, math.nan)]
+            values[n - 1 :] = [math.nan] * (n - 1 - len(values)) + [figures.get(name, math.nan)]
 
     # ------------------------------------------------------------ files and pictures
 
@@ -111,14 +113,25 @@ class History:
         return _write(path, json.dumps({name: _plain(getattr(self, name)) for name in names}) + "\n")
 
     def plot(self, ax: Any = None) -> Any:
-        """Draws the curves: `mnist_c.plots.training_curves`."""
+        """Draws loss and accuracy: `mnist_c.plots.training_curves`. ax: one Axes for each of them."""
         from .plots import training_curves
 
-        return training_curves(self, ax=ax)
+        figures = [name for name in self.params["metrics"] if not name.startswith(("val_", "eval_"))]
+        return training_curves(self, metrics=figures, ax=ax)
 
     def __repr__(self) -> str:
         last = ", ".join(f"{name}={values[-1]:.4f}" for name, values in self.history.items())
         return f"<History: {len(self.epoch)} of {self.params['epochs']} epochs{last and '; last: '}{last}>"
+
+
+def _figure(name: str, value: Any) -> float:
+    """What a callback put into the logs, as a float. Raises TypeError if it is no number."""
+    try:
+        if not isinstance(value, (str, bytes)):  # which float would read
+            return float(value)
+    except (TypeError, ValueError):
+        pass
+    raise wrong_type(f"logs[{name!r}]", value, "a number, as an epoch has one of each figure")
 
 
 def _plain(value: Any) -> Any:

@@ -129,8 +129,8 @@ class Sequential(Structure):
 
     def _trainable_network(self) -> tuple[_core.Network, optimizers.Optimizer]:
         """The core's network with the head of `model.loss` and the moments of `model.optimizer`."""
-        assert self.loss is not None
-        assert self.optimizer is not None
+        if self.loss is None or self.optimizer is None:
+            raise ValueError("a callback took the loss away: in training, compile needs both optimizer and loss")
         network = self._state.use_head(head_of(self._state.plan, self.loss))
         self._state.use_optimizer(self.optimizer)
         return network, self.optimizer
@@ -284,9 +284,7 @@ class Sequential(Structure):
         """
         from .saving import save_model
 
-        if not overwrite and os.path.exists(path):
-            raise FileExistsError(f"{os.fspath(path)} exists: choose another name, or overwrite=True")
-        save_model(self, path, include_optimizer=include_optimizer)
+        save_model(self, path, overwrite, include_optimizer=include_optimizer)
 
     def save_weights(self, path: "str | os.PathLike[str]") -> None:
         """Writes `get_weights()` under their names ("dense/kernel", ...) to a safetensors file."""

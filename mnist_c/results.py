@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ._confusion import largest_confusions, ratio
 from ._inputs import whole
-from ._lookup import unknown
+from ._lookup import unknown, wrong_type
 from ._tables import as_html, as_text, class_titles
 
 if TYPE_CHECKING:
@@ -117,10 +117,24 @@ class Evaluation(tuple[float, float]):
         return as_html(_HEADER, [self._rows(None)], _ALIGN, title)
 
 
+class AccuracyMetric:
+    """The accuracy, under a name of one's own. `mnist_c.keras.metrics` has Keras's names for it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
 def accuracy_name(metrics: object) -> str:
     """The name under which the accuracy appears, from what `compile` gets as metrics."""
     given = metrics if isinstance(metrics, (list, tuple)) else [] if metrics is None else [metrics]
+    names: list[str] = []
     for metric in given:
-        if isinstance(metric, str) and metric not in _METRICS:
+        if isinstance(metric, AccuracyMetric):
+            names.append(metric.name)
+        elif not isinstance(metric, str):
+            raise wrong_type("a metric", metric, "'accuracy' or an object of mnist_c.keras.metrics")
+        elif metric not in _METRICS:
             raise ValueError(unknown("metric", metric, _METRICS))
-    return str(getattr(given[0], "name", given[0])) if given else "accuracy"
+        else:
+            names.append(metric)
+    return names[0] if names else "accuracy"

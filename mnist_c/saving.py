@@ -52,14 +52,17 @@ Tensors: TypeAlias = dict[str, NDArray[Any]]
 # ---------------------------------------------------------------- models
 
 
-def save_model(model: "Sequential", path: StrPath, *, include_optimizer: bool = True) -> None:
-    """Writes the model into a file that `load_model` reads, replacing what is there.
+def save_model(model: "Sequential", path: StrPath, overwrite: bool = True, *, include_optimizer: bool = True) -> None:
+    """Writes the model into a file that `load_model` reads, replacing what is there if it may.
 
     With the optimizer, `fit` goes on after loading to the bits of the run that was never saved. The file is there
     whole or not at all: whatever goes wrong, an old file stays as it was. Raises ValueError if the model has no weights
-    yet, holds values that are not finite or cannot be described, OSError if the file cannot be written. A UserWarning
-    says that the optimizer was left out, because its learning rate is a Python function.
+    yet, holds values that are not finite or cannot be described, OSError if the file cannot be written, FileExistsError
+    for a file that is there and may not be overwritten. A UserWarning says that the optimizer was left out, because its
+    learning rate is a Python function.
     """
+    if not overwrite and os.path.exists(path):
+        raise FileExistsError(f"{os.fspath(path)} exists: choose another name, or overwrite=True")
     state = model._state
     try:
         description = describe(model, include_optimizer)

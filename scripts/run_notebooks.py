@@ -39,12 +39,13 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("names", nargs="*", help="only notebooks whose names begin so")
     parser.add_argument("--to", type=Path, help="run copies in this folder")
-    options = parser.parse_args()
-    folder = options.folder
+    options = parser.parse_intermixed_args()  # NAME after --to, too
+    paths = sorted(options.folder.glob("*.ipynb"))
+    if options.names:
+        paths = [path for path in paths if path.name.startswith(tuple(options.names))]
     if options.to:
-        shutil.rmtree(options.to, ignore_errors=True)
-        folder = Path(shutil.copytree(options.folder, options.to))
-    paths = [p for p in sorted(folder.glob("*.ipynb")) if not options.names or p.name.startswith(tuple(options.names))]
+        shutil.copytree(options.folder, options.to, dirs_exist_ok=True)
+        paths = [options.to / path.name for path in paths]
     if not paths:
         print(f"no such notebooks in {options.folder}", file=sys.stderr)
         return 1

@@ -101,6 +101,40 @@ def test_batch_hooks_change_no_bit():
     assert seen[3][1]["loss"] == history.history["loss"][0]
 
 
+def test_the_older_names_of_the_batch_hooks_are_called_too():
+    calls = []
+
+    class Losses(Callback):
+        def on_batch_begin(self, batch, logs=None):
+            calls.append(("begin", batch))
+
+        def on_batch_end(self, batch, logs=None):
+            calls.append(("end", batch, logs["loss"]))
+
+    history = fit(make_model(), [Losses()], epochs=1)
+    assert [call[:2] for call in calls] == [(name, batch) for batch in range(4) for name in ("begin", "end")]
+    assert calls[-1][2] == history.history["loss"][0]
+
+
+def test_a_batch_hook_may_compile_the_model_anew():
+    def compiled(model):
+        model.compile(mc.SGD(0.1), mc.CategoricalCrossentropy(label_smoothing=0.1))
+
+    def anew(batch, logs):
+        if batch == 1:
+            compiled(model)
+
+    model, by_hand = make_model(), make_model()
+    fit(model, [LambdaCallback(on_train_batch_end=anew)], epochs=1, shuffle=False, validation_split=0.0)
+    for batch in range(5):
+        by_hand.train_on_batch(X[20 * batch : 20 * (batch + 1)], Y[20 * batch : 20 * (batch + 1)])
+        if batch == 1:
+            compiled(by_hand)
+    assert model.weights_hash() == by_hand.weights_hash()
+    with pytest.raises(ValueError, match="compile needs both optimizer and loss"):
+        fit(model, [LambdaCallback(on_train_batch_end=lambda batch, logs: model.compile("sgd"))])
+
+
 def test_epoch_hooks_leave_the_epoch_in_one_piece(monkeypatch):
     model, parts = make_model(), []
     monkeypatch.setattr("mnist_c._training.schedules.rates", lambda rate, first, n: parts.append(n) or np.full(n, rate))
@@ -137,6 +171,18 @@ def test_figures_that_callbacks_add_stand_in_the_history():
     history = fit(make_model(), [LambdaCallback(on_epoch_end=add)])
     assert math.isnan(history.history["twice"][0])
     assert history.history["twice"][1:] == [2 * loss for loss in history.history["loss"][1:]]
+
+
+def test_figures_of_callbacks_become_floats():
+    import json
+
+    values = {"float32": np.float32(0.1), "whole": np.int64(3), "array": np.array(1.5)}
+    history = fit(make_model(), [LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(values))], epochs=1)
+    record = json.loads(history.to_json())["history"]
+    assert [record[name] for name in values] == [[float(np.float32(0.1))], [3.0], [1.5]]
+    for wrong in ("0.5", None, [1.0, 2.0]):
+        with pytest.raises(TypeError, match=r"logs\['mine'\] must be a number"):
+            fit(make_model(), [Script([wrong], "mine")], epochs=1)
 
 
 def test_an_exception_in_a_callback_comes_out_and_leaves_the_model_usable():
@@ -284,6 +330,11 @@ def test_a_figure_that_does_not_exist_is_an_error():
         fit(make_model(), [EarlyStopping("test_loss")])
 
 
+def test_a_figure_of_a_callback_may_have_any_name():
+    script, stop = Script([0.5, 0.7, 0.6, 0.8], "val_f1"), EarlyStopping("val_f1", mode="max", patience=1)
+    assert fit(make_model(), [script, stop], validation_split=0.0).epoch == [0, 1, 2]
+
+
 def test_early_stopping_says_what_it_does(capsys):
     fit(make_model(), [Script([1.0, 0.5, 2.0, 2.0]), EarlyStopping(patience=1, verbose=1, restore_best_weights=True)])
     assert capsys.readouterr().out.splitlines() == [
@@ -379,6 +430,17 @@ def test_csv_logger_overwrites_or_appends(tmp_path):
         assert len(text.splitlines()) == lines
         assert text.startswith("epoch;accuracy;loss")
         assert text.count("epoch") == 1
+
+
+def test_csv_loggers_can_be_copied_and_used_again(tmp_path):
+    import copy
+
+    logger = CSVLogger(tmp_path / "log.csv", append=True)
+    model = make_model()
+    fit(model, [logger], epochs=2)
+    fit(model, [copy.deepcopy(logger)], epochs=3, initial_epoch=2)
+    lines = (tmp_path / "log.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["epoch", "0", "1", "2"]
 
 
 def test_history_has_rate_and_seconds_of_each_epoch():

@@ -65,6 +65,7 @@ def test_json_is_one_object_with_published_and_obtained(here, data, capsys):
 def test_all_systems_end_with_one_table(here, data, capsys):
     status, out, _ = run(capsys, "reproduce", "--all", "--fast", "--data-dir", data, "--output", "reports")
     assert status == 0
+    assert out.count("SHORTENED RUN") == 1 + len(mc.recipes.NAMES)  # above the table, too
     table = out[out.rindex("system ") :]
     assert list(dict.fromkeys(line.split()[0] for line in table.splitlines()[1:] if line)) == list(mc.recipes.NAMES)
     for figure in ("90.86 %", "97.46 %", "97.94 %", "80.57 %", "85.00 %"):
@@ -102,6 +103,13 @@ def test_redirected_output_has_the_tables(here, data, capsys):
     assert "Published against obtained" in caught.getvalue()
     assert "\r" not in caught.getvalue()
     assert capsys.readouterr().out == ""
+
+
+def test_a_closed_stdout_is_no_error(here, data, monkeypatch):
+    """As after `>&-`: Python has no sys.stdout then."""
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["reproduce", "gd-20", "--fast", "--data-dir", str(data)]) == 0
+    assert mc.recipes.load_report("gd-20-report.json").fast
 
 
 def test_it_prints_into_a_pipe(here, data):
@@ -145,6 +153,7 @@ def test_wrong_arguments_end_with_status_2(arguments, words, capsys):
     ("arguments", "words"),
     [
         (["gd-20", "--variant", "hee"], "Did you mean 'he'"),
+        (["gd-20", "--seed", str(2**64 - 1), "--seeds", "2"], "seed must be from 0 to 2^64 - 1"),
         (["--all", "--variant", "he"], "are for one recipe"),
         (["gd-20", "--output", "no/such/folder/report.json"], "cannot be written"),
         (["gd-20", "--output", "."], "cannot be written"),

@@ -228,7 +228,7 @@ def make_model(**settings):
 
 
 def test_models_made_from_a_configuration_have_the_same_initial_weights():
-    model = make_model(seed=2**64 - 1, dtype="float64", scale=0.5, name="mine", reduce_rows=64)
+    model = make_model(seed=2**64 - 1, dtype="float64", scale=0.5, name="mine", reduce_rows=np.int64(64))
     config = json.loads(json.dumps(_description.get_config(model)))
     again = _description.from_config(config)
     assert _description.get_config(again) == config

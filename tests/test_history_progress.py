@@ -158,6 +158,16 @@ def test_bars_come_after_a_second_and_move_at_most_five_times_a_second(monkeypat
     assert sum(updates) >= 70
 
 
+def test_bars_of_runs_with_batch_hooks_show_the_epoch_so_far(monkeypatch):
+    shown, seen = [], []
+    monkeypatch.setattr(progress.Progress, "report", lambda self, *figures: shown.append(figures))
+    hook = mc.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(logs["loss"]))
+    history = make_model().fit(X, Y, batch_size=30, verbose=0, callbacks=[hook])
+    assert [(batches, rows) for batches, _, _, rows in shown] == [(1, 30), (2, 60), (3, 90), (4, 100)]
+    assert [loss / rows for _, loss, _, rows in shown] == seen
+    assert shown[-1][2] / 100 == history.history["accuracy"][0]
+
+
 def test_an_interrupt_is_said_and_the_history_kept(monkeypatch):
     epochs = []
 

@@ -738,11 +738,16 @@ def test_an_error_in_a_rate_function_leaves_a_usable_model():
 
 
 def test_metrics_only_name_the_accuracy():
+    from mnist_c import keras
+
     model = make_model()
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["acc"])
     assert set(fit(model, validation_split=0.2).history) == {"loss", "acc", "val_loss", "val_acc"}
     with pytest.raises(ValueError, match="Did you mean 'accuracy'"):
         model.compile("adam", "mse", metrics=["acuracy"])
+    for other in (np.mean, keras.metrics.CategoricalAccuracy):
+        with pytest.raises(TypeError, match="must be 'accuracy' or an object of"):
+            model.compile("adam", metrics=["accuracy", other])
 
 
 def test_threads_can_be_set():

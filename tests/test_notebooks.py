@@ -4,8 +4,10 @@ That they still run is checked by `make notebook-check`; here nothing is execute
 """
 
 import ast
+import importlib.util
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -136,3 +138,20 @@ def test_answers_to_exercises_are_python(cells):
 
 def test_file_is_small(path):
     assert path.stat().st_size < 1_000_000
+
+
+def test_copies_can_be_run_of_some_notebooks_and_nothing_is_deleted(tmp_path, monkeypatch):
+    pytest.importorskip("nbclient", reason="needs nbclient")
+    spec = importlib.util.spec_from_file_location("run_notebooks", FOLDER.parent / "scripts" / "run_notebooks.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    ran, copies = [], tmp_path / "copies"
+    monkeypatch.setattr(script, "run", ran.append)
+    monkeypatch.setattr(sys, "argv", ["run_notebooks.py", str(FOLDER), "--to", str(copies), "02"])
+    copies.mkdir()
+    (copies / "other").touch()
+    assert script.main() == 0
+    assert [path.name[:2] for path in ran] == ["02"]
+    assert ran[0].parent == copies
+    assert ran[0].read_bytes() == (FOLDER / ran[0].name).read_bytes()
+    assert (copies / "other").exists()

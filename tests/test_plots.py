@@ -275,6 +275,7 @@ WRONG = {
     "labels: none": (lambda: plots.label_distribution({}), ValueError, "labels is empty"),
     "labels: negative": (lambda: plots.label_distribution([-1, 2]), ValueError, "whole class numbers, 0 or more"),
     "labels: which part": (lambda: plots.label_distribution({"test": [0.5]}), ValueError, "test is a float64 array"),
+    "labels: no classes": (lambda: plots.label_distribution([0, 10**9]), ValueError, "a class 1,000,000,000, but"),
     "curves: no history": (lambda: plots.training_curves("loss"), TypeError, "history is a str that holds no curves"),
     "curves: numbers": (lambda: plots.training_curves([0.5, 0.4]), TypeError, r"history\[0\] is a float"),
     "curves: nothing": (lambda: plots.training_curves({}), ValueError, "history is empty"),

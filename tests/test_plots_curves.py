@@ -154,6 +154,19 @@ def test_what_fit_returns_can_be_drawn():
 # ---------------------------------------------------------------- sweep
 
 
+def test_a_history_draws_the_figures_that_it_has_by_their_names():
+    x, y = np.eye(4), [0, 1, 2, 0]
+    model = mc.Sequential([mc.Dense(3, "softmax", input_dim=4)], seed=0)
+    model.compile("sgd", metrics=["acc"])
+    axes = model.fit(x, y, epochs=3, verbose=0, validation_data=(x, y), evaluate_training=True).plot()
+    assert [ax.get_ylabel() for ax in axes] == ["loss", "acc (%)"]
+    assert line(axes[1], 0) == ([1, 2, 3], [100 * value for value in model.history.history["acc"]])
+    one = mc.Sequential([mc.Dense(1, input_dim=4)], seed=0)
+    ax = plt.figure().subplots()
+    (drawn,) = one.fit(x, np.ones((4, 1)), loss="mse", epochs=2, verbose=0).plot(ax=ax)
+    assert drawn is ax
+
+
 def test_sweep_draws_accuracies_and_both_gaps_over_the_strengths():
     runs = [
         {"train_accuracy": 0.98, "validation_accuracy": 0.975, "train_loss": 0.10, "validation_loss": 0.15},

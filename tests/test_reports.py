@@ -153,8 +153,18 @@ def spoil(body, path, value):
         ("variants.0.runs.0.figures.speed", 1.5, "unknown figure 'speed'"),
         ("variants.0.runs.0.images.test", 0, "test_accuracy that is no share"),
         ("variants.0.runs.0.confusion_matrix.3", [1], "no 10 by 10 confusion_matrix"),
+        ("variants.0.runs.0.confusion_matrix.3.3", -1, "confusion_matrix that is not one of its test images"),
+        ("variants.0.runs.0.images.test", 11, "confusion_matrix that is not one of its test images"),
+        ("variants.0.runs.0.figures.test_accuracy", 1.0, "test_accuracy that does not follow"),
+        ("variants.0.runs.0.figures.test_loss", 1e101, "holds 1e.101, which is larger than any number"),
+        ("variants.0.runs.0.figures.test_loss", 10**400, "holds 10+, which is larger than any number"),
+        ("variants.0.published.test_accuracy", "97 %", "published.test_accuracy must be of type float, not str"),
+        ("variants.0.published.per_digit", [0.9], "publishes 1 accuracies per digit of 10 classes"),
+        ("variants.0.published.per_digit.1", None, r"published.per_digit\[1\] must be of type float"),
         ("variants.0.runs.0.curves.history.loss.1", ..., "curves that differ in length"),
         ("variants.0.runs.0.weights_hash", "xyz", "no SHA-256"),
+        ("claims.0.claim", "\x1b[2J", r"claims\[0\]\.claim has characters that cannot be printed"),
+        ("versions", {"\ud800": "1"}, "versions has characters that cannot be printed"),
         ("claims.0.holds", "yes", r"claims\[0\]\.holds must be of type bool, not str"),
         ("data.mnist", [], r"data\.mnist must be of type dict, not list"),
     ],
@@ -173,9 +183,11 @@ def test_a_report_that_was_changed_is_refused(body, path, value, words):
         ("[1]", "no JSON object"),
         ('{"schema": 1}', "it has no 'published'"),
         ('{"schema": NaN}', "holds NaN, which is no number"),
+        ('{"schema": 1e999}', "holds 1e999, which is larger than any number"),
+        (f'{{"schema": {"1" * 5000}}}', "holds 1{20}, which is larger than any number"),
         ("[" * 100_000, "nested too deeply"),
     ],
-    ids=range(6),
+    ids=range(8),
 )
 def test_what_is_no_report_is_refused(text, words, tmp_path):
     path = tmp_path / "other.json"
@@ -232,7 +244,11 @@ def test_html_has_the_same_tables_and_escapes(report):
 def test_the_overview_has_a_group_for_each_system(report):
     text = mc.recipes.overview([report, replace(report, recipe="gd-20")])
     assert text.count("97.46 %") == 2
-    assert [line.split()[0] for line in text.splitlines()[1:] if line] == ["keras-mlp"] * 6 + ["gd-20"] * 6
+    remark, title, table = text.split("\n", 3)[0], *text.split("\n\n", 1)[1].split("\n", 1)
+    assert remark.startswith("SHORTENED RUN")
+    assert title == "Published against obtained: mean ± standard deviation (extremes) of 2 seeds"
+    assert [line.split()[0] for line in table.splitlines()[1:] if line] == ["keras-mlp"] * 6 + ["gd-20"] * 6
+    assert mc.recipes.overview([replace(report, fast=False)]).startswith(title)
 
 
 def test_progress_goes_to_stdout_as_it_is_now_or_to_a_stream(folder):
@@ -270,7 +286,7 @@ def test_a_terminal_shows_epochs_in_one_line(folder, monkeypatch):
 def test_a_report_is_verified_by_running_it_again(report, folder):
     result = mc.recipes.verify(report, data_dir=folder, progress=False)
     assert result
-    assert [(c.variant, c.seed) for c in result.comparisons] == [
+    assert [(c.variant, c.seed) for c in result.repetitions] == [
         ("as-published", 1),
         ("as-published", 2),
         ("tanh", 1),
@@ -284,10 +300,10 @@ def test_another_hash_is_found(report, folder):
     variants[1].runs[0] = replace(variants[1].runs[0], weights_hash="0" * 64)
     result = mc.recipes.verify(replace(report, variants=variants), data_dir=folder, progress=False)
     assert not result
-    assert [c.same for c in result.comparisons] == [True, True, False, True]
+    assert [c.same for c in result.repetitions] == [True, True, False, True]
     assert str(result).count("DIFFERENT") == 1
     only = mc.recipes.verify(report, variants=["tanh"], data_dir=folder, progress=False)
-    assert [c.variant for c in only.comparisons] == ["tanh", "tanh"]
+    assert [c.variant for c in only.repetitions] == ["tanh", "tanh"]
 
 
 def test_other_data_are_not_taken_for_a_difference_of_the_program(report, folder):
@@ -295,6 +311,11 @@ def test_other_data_are_not_taken_for_a_difference_of_the_program(report, folder
     data["mnist"]["test"]["sha256"] = "0" * 64
     with pytest.raises(mc.recipes.DataDifferError, match="the mnist found here is not the one"):
         mc.recipes.verify(replace(report, data=data), data_dir=folder, progress=False)
+    renamed = [replace(variant, dataset="cifar") for variant in report.variants]
+    with pytest.raises(mc.recipes.DataDifferError, match="the mnist found here is not the one"):
+        mc.recipes.verify(
+            replace(report, variants=renamed, data={"cifar": report.data["mnist"]}), data_dir=folder, progress=False
+        )
 
 
 def test_a_report_of_an_unknown_recipe_or_variant_cannot_be_verified(report, folder):

@@ -283,6 +283,17 @@ def test_saving_changes_nothing(path):
     assert model.weights_hash() == other.weights_hash()
 
 
+def test_files_that_may_not_be_overwritten_stay(path):
+    model = make_model()
+    save_model(model, path, overwrite=False)
+    before = path.read_bytes()
+    fit(model)
+    for save in (lambda: model.save(path, overwrite=False), lambda: save_model(model, path, False)):
+        with pytest.raises(FileExistsError, match="exists: choose another name"):
+            save()
+    assert path.read_bytes() == before
+
+
 def test_failed_save_leaves_the_old_file(path, monkeypatch):
     model = make_model()
     save_model(model, path)

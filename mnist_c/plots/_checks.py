@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from .._inputs import Array, as_array, describe
 from .._lookup import wrong_type
 
+_MOST_CLASSES = 1000  # without names; what has more are no classes, and a bar for each would take all memory
+
 
 def numbers(value: object, name: str) -> Array:
     """An array of numbers, not empty. Raises TypeError or ValueError."""
@@ -67,7 +69,13 @@ def known_classes(names: Sequence[str] | None) -> int | None:
 
 def named_labels(labels: NDArray[np.intp], names: Sequence[str] | None) -> list[str]:
     """The names of classes; without names the numbers up to the largest label."""
-    return class_names(names, known_classes(names) or int(labels.max()) + 1)
+    classes = known_classes(names)
+    if classes is None and labels.max() >= _MOST_CLASSES:
+        raise ValueError(
+            f"there is a class {labels.max():,}, but without class_names at most {_MOST_CLASSES:,} can be drawn. Are "
+            "these class numbers? np.unique(labels, return_inverse=True)[1] numbers them from 0"
+        )
+    return class_names(names, int(labels.max()) + 1 if classes is None else classes)
 
 
 def one_class(value: object, name: str, names: Sequence[str]) -> int:

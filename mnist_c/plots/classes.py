@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._confusion import normalized
 from .._inputs import Array, describe, flag, whole
 from ..metrics import accuracy_interval
 from . import _checks, _style
@@ -32,8 +33,7 @@ def confusion_matrix(
     classes = len(counts)
     names = _checks.class_names(class_names, classes)
     top = whole("top", top, 0)
-    rows = np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    shown = 100 * counts / rows if flag("normalize", normalize) else counts.astype(np.float64)
+    shown = 100 * normalized(counts, "true") if flag("normalize", normalize) else counts.astype(np.float64)
     mistakes = shown * (1 - np.eye(classes))
     side = max(4.5, 0.5 * classes + 1.5)
     ax = _style.one_axes(ax, (side + 0.5, side + 0.4))

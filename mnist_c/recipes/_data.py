@@ -16,8 +16,6 @@ from ._recipe import Alteration, Labelled, Split, Variant
 OFFICIAL = (60_000, 10_000)  # images in the training and in the test part, of MNIST as of Fashion-MNIST
 FAST_SHARE = 10  # a shortened run takes the first tenth of each part
 
-_POOL_SEED = 0  # of the shuffle of pooled images
-
 
 class Source(NamedTuple):
     """A data set as it was loaded, or shortened."""
@@ -65,20 +63,23 @@ def describe(source: Source) -> dict[str, Any]:
 # ---------------------------------------------------------------- splits
 
 
-def divide(split: Split, source: Source) -> Parts:
-    """The three parts. Of data that are fewer than the official ones, all parts are smaller in proportion."""
+def divide(split: Split, source: Source, seed: int) -> Parts:
+    """The three parts; the seed shuffles what is pooled.
+
+    Of data that are fewer than the official ones, all parts are smaller in proportion.
+    """
     if split.pooled:
-        return _divide_pool(split, source)
+        return _divide_pool(split, source, seed)
     n = len(source.train.labels)
     train, validation = (count * n // OFFICIAL[0] for count in (split.train, split.validation))
     return Parts(_rows(source.train, slice(0, train)), _tail(source.train, validation), source.test)
 
 
-def _divide_pool(split: Split, source: Source) -> Parts:
+def _divide_pool(split: Split, source: Source, seed: int) -> Parts:
     images = np.concatenate([source.train.images, source.test.images])
     labels = np.concatenate([source.train.labels, source.test.labels])
     n = len(labels)
-    order = _core.permutation(_POOL_SEED, 0, n)
+    order = _core.permutation(seed, 0, n)
     train, validation = (count * n // sum(OFFICIAL) for count in (split.train, split.validation))
     bounds = (0, train, train + validation, n)
     parts = (order[first:last] for first, last in pairwise(bounds))
@@ -95,7 +96,7 @@ def _tail(part: Labelled, n: int) -> Labelled | None:
 
 def prepare(variant: Variant, source: Source, seed: int) -> Parts:
     """The parts of a run, altered as the variant says, each with random numbers of its own."""
-    train, validation, test = divide(variant.split, source)
+    train, validation, test = divide(variant.split, source, seed)
     return Parts(
         _alter(train, variant.alter_training, Random(seed, 0)),
         None if validation is None else _alter(validation, variant.alter_use, Random(seed, 1)),

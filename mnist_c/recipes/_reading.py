@@ -12,6 +12,8 @@ from ._recipe import KINDS
 from ._report import SCHEMA, Report, VariantReport, derived_of_report, derived_of_variant
 from ._run import Run
 
+_LARGEST = 1e100  # of the numbers in a report; sums of larger ones and of their squares might overflow
+
 
 class ReportError(ValueError):
     """A file is no report that this version understands; the message says where and why."""
@@ -31,7 +33,7 @@ def load_report(path: "str | os.PathLike[str]") -> Report:
 def from_json(text: str) -> Report:
     """The inverse of `Report.to_json`. Raises ReportError."""
     try:
-        body = json.loads(text, parse_constant=_refuse_constant)
+        body = json.loads(text, parse_constant=_refuse_constant, parse_float=_number, parse_int=_whole)
     except RecursionError:
         raise ReportError("it is nested too deeply") from None
     except json.JSONDecodeError as error:
@@ -54,6 +56,18 @@ def from_json(text: str) -> Report:
 
 def _refuse_constant(name: str) -> Any:
     raise ReportError(f"it holds {name}, which is no number in JSON")
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not abs(value) <= _LARGEST:
+        raise ReportError(f"it holds {text[:20]}, which is larger than any number in a report")
+    return value
+
+
+def _whole(text: str) -> int:
+    _number(text)
+    return int(text)
 
 
 def _list(value: object, where: str) -> list[Any]:
@@ -104,9 +118,11 @@ def _read(expected: Any, value: Any, where: str) -> Any:
     if origin is list and isinstance(value, list):
         return [_read(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value)]
     if origin is dict and isinstance(value, dict):
-        return {key: _read(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
+        return {_read(str, key, where): _read(arguments[1], item, f"{where}.{key}") for key, item in value.items()}
     allowed = (int, float) if expected is float else expected
     if origin is None and isinstance(value, allowed) and (expected is bool or not isinstance(value, bool)):
+        if isinstance(value, str) and not value.isprintable():
+            raise ReportError(f"{where} has characters that cannot be printed: {value!r}")
         return value
     name = getattr(origin or expected, "__name__", str(expected))
     raise ReportError(f"{where} must be of type {name}, not {type(value).__name__}")
@@ -146,19 +162,39 @@ def _check_variant(variant: VariantReport, report: Report) -> None:
         raise ReportError(f"has not the runs of the seeds {report.seeds}, or of the first of them")
     if variant.dataset not in report.data:
         raise ReportError(f"was run on {variant.dataset!r}, of which data says nothing")
-    if unknown_keys := variant.published.keys() - {*FIGURES, "per_digit"}:
-        raise ReportError(f"publishes an unknown figure {min(unknown_keys)!r}")
     classes = len(variant.class_names)
+    _check_published(variant.published, classes)
     for run in variant.runs:
         where = f"with seed {run.seed}"
         _check_figures(run, where)
-        shape = [len(row) for row in run.confusion_matrix]
-        if shape != [classes] * classes:
-            raise ReportError(f"{where} has no {classes} by {classes} confusion_matrix")
+        _check_cells(run, classes, where)
         if any(len(curve) != len(run.curves.epoch) for curve in run.curves.history.values()):
             raise ReportError(f"{where} has curves that differ in length")
         if len(run.weights_hash) != 64 or set(run.weights_hash) - set("0123456789abcdef"):
             raise ReportError(f"{where} has a weights_hash that is no SHA-256 in hexadecimal")
+
+
+def _check_published(published: dict[str, Any], classes: int) -> None:
+    if unknown_keys := published.keys() - {*FIGURES, "per_digit"}:
+        raise ReportError(f"publishes an unknown figure {min(unknown_keys)!r}")
+    for key, value in published.items():
+        if key != "per_digit":
+            _read(float, value, f"published.{key}")
+        elif len(_read(list[float], value, "published.per_digit")) != classes:
+            raise ReportError(f"publishes {len(value)} accuracies per digit of {classes} classes")
+
+
+def _check_cells(run: Run, classes: int, where: str) -> None:
+    """The confusion matrix, and what follows from it."""
+    shape = [len(row) for row in run.confusion_matrix]
+    if not classes or shape != [classes] * classes:
+        raise ReportError(f"{where} has no {classes} by {classes} confusion_matrix")
+    images = sum(map(sum, run.confusion_matrix))
+    if min(map(min, run.confusion_matrix)) < 0 or images != run.images.get("test") or not images:
+        raise ReportError(f"{where} has a confusion_matrix that is not one of its test images")
+    right = sum(row[i] for i, row in enumerate(run.confusion_matrix))
+    if not _same(right / images, run.figures.get("test_accuracy")):
+        raise ReportError(f"{where} has a test_accuracy that does not follow from its confusion_matrix")
 
 
 def _check_figures(run: Run, where: str) -> None:

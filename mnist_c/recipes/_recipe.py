@@ -102,7 +102,7 @@ class Split:
 
     train: that many images from the beginning of the training part. validation: that many from its end, which is
     contiguous on purpose: neighbours were written by the same people. The test part tests.
-    pooled: training and test part are put together and shuffled, the same way for every seed; what is left after
+    pooled: training and test part are put together and shuffled, for each seed in another way; what is left after
     training and validation tests.
     """
 

@@ -55,13 +55,15 @@ def tables(report: "Report") -> list[Table]:
 
 
 def overview(reports: "list[Report]") -> str:
-    """Published against obtained of several reports in one table."""
+    """Published against obtained of several reports in one table, each with as many seeds as the first one."""
     groups = [
         [[report.recipe, *row] for row in group]
         for report in reports
         for group in _headline(report, _of_kind(report, "published")).groups
     ]
-    return _tables.as_text(["system", *_HEADLINE], groups, "<" + _HEADLINE_ALIGN)
+    table = _tables.as_text(["system", *_HEADLINE], groups, "<" + _HEADLINE_ALIGN)
+    shortened = [_SHORTENED] if any(report.fast for report in reports) else []
+    return "\n\n".join([*shortened, f"{_title(reports[0])}\n{table}"])
 
 
 def _of_kind(report: "Report", kind: str) -> "list[VariantReport]":
@@ -85,8 +87,12 @@ def _headline(report: "Report", variants: "list[VariantReport]") -> Table:
                 row = [title, _figures.number(key, published), obtained, _figures.interval(spread[key])]
                 rows.append([variant.name, *row])
         groups.append(rows)
+    return Table(_title(report), _HEADLINE, groups, _HEADLINE_ALIGN)
+
+
+def _title(report: "Report") -> str:
     of = "" if len(report.seeds) == 1 else f": mean ± standard deviation (extremes) of {len(report.seeds)} seeds"
-    return Table(f"Published against obtained{of}", _HEADLINE, groups, _HEADLINE_ALIGN)
+    return f"Published against obtained{of}"
 
 
 def _per_class(variants: "list[VariantReport]") -> Table:
@@ -159,6 +165,7 @@ def _range(numbers: list[int]) -> str:
 
 # ---------------------------------------------------------------- around them
 
+_SHORTENED = "SHORTENED RUN (--fast): few images, few epochs. Its figures say that it works, and nothing else."
 _ANSWERS = {True: "yes", False: "no", None: ""}
 
 
@@ -170,8 +177,7 @@ def _claim(claim: "Claim") -> str:
 
 
 def _remarks(report: "Report") -> list[str]:
-    shortened = ["SHORTENED RUN (--fast): few images, few epochs. Its figures say that it works, and nothing else."]
-    return [*(shortened if report.fast else []), *report.notes]
+    return [*([_SHORTENED] if report.fast else []), *report.notes]
 
 
 def _origin(report: "Report") -> list[str]:

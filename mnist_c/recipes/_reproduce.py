@@ -3,6 +3,7 @@
 import os
 import platform
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -14,7 +15,7 @@ from . import _data, _figures
 from ._progress import Progress
 from ._recipe import Recipe, Variant
 from ._registry import get
-from ._report import Report, VariantReport
+from ._report import Claim, Report, VariantReport
 from ._run import Run, train
 
 
@@ -57,7 +58,7 @@ def reproduce(
         fast=fast,
         seeds=list(range(first, first + count)),
         variants=reports,
-        claims=recipe.claims(reports),
+        claims=_undecided(recipe.claims(reports)) if fast else recipe.claims(reports),
         notes=[*recipe.notes, *_notes_on_data(loaded)],
         data={name: _data.describe(source) for name, source in loaded.items()},
         machine=_machine(),
@@ -105,6 +106,11 @@ def _variant_report(kind: str, variant: Variant, source: _data.Source, runs: lis
     )
 
 
+def _undecided(claims: list[Claim]) -> list[Claim]:
+    """Without their answers: the figures of a shortened run neither confirm nor refute anything."""
+    return [replace(claim, holds=None) for claim in claims]
+
+
 def _notes_on_data(loaded: dict[str, _data.Source]) -> list[str]:
     notes = []
     for name, source in loaded.items():
@@ -140,20 +146,13 @@ def _processor() -> str:
 
 def _versions() -> dict[str, str]:
     settings = config()
-    names = {
-        "mnist_c": "mnist_c",
-        "arithmetic": "arithmetic",
-        "python": "python",
-        "numpy": "numpy",
-        "compiler": "compiler",
-    }
-    return {name: settings[key] for name, key in names.items()}
+    return {name: settings[name] for name in ("mnist_c", "arithmetic", "python", "numpy", "compiler")}
 
 
 # ---------------------------------------------------------------- again
 
 
-class Comparison(NamedTuple):
+class Repetition(NamedTuple):
     """One run of a report and the same run, made again."""
 
     variant: str
@@ -169,26 +168,26 @@ class Comparison(NamedTuple):
 class Verification:
     """What `verify` returns: true if all weights are the same to the bit. Printed, it is a table."""
 
-    def __init__(self, recipe: str, comparisons: list[Comparison]) -> None:
-        self.recipe, self.comparisons = recipe, comparisons
+    def __init__(self, recipe: str, repetitions: list[Repetition]) -> None:
+        self.recipe, self.repetitions = recipe, repetitions
 
     @property
     def ok(self) -> bool:
-        return all(comparison.same for comparison in self.comparisons)
+        return all(repetition.same for repetition in self.repetitions)
 
     def __bool__(self) -> bool:
         return self.ok
 
     def __str__(self) -> str:
         rows = [
-            [c.variant, str(c.seed), c.expected[:16], c.found[:16], "same" if c.same else "DIFFERENT"]
-            for c in self.comparisons
+            [r.variant, str(r.seed), r.expected[:16], r.found[:16], "same" if r.same else "DIFFERENT"]
+            for r in self.repetitions
         ]
         return _tables.as_text(["variant", "seed", "hash in the report", "hash now", ""], [rows], "<><<<")
 
     def __repr__(self) -> str:
         return (
-            f"<Verification of {self.recipe}: {sum(c.same for c in self.comparisons)} of {len(self.comparisons)} same>"
+            f"<Verification of {self.recipe}: {sum(r.same for r in self.repetitions)} of {len(self.repetitions)} same>"
         )
 
 
@@ -213,13 +212,13 @@ def verify(
     planned = [recipe.find(variant.name)[1] for variant in chosen]
     loaded = _data.load((variant.dataset for variant in planned), data_dir)
     for name, source in loaded.items():
-        if _data.describe(source) != report.data[name]:
+        if _data.describe(source) != report.data.get(name):
             raise DataDifferError(f"the {name} found here is not the one that the report was made with: see its 'data'")
     show = Progress.to(progress)
-    comparisons = []
+    repetitions = []
     for variant, old in zip(planned, chosen, strict=True):
         source = _data.shorten(loaded[variant.dataset]) if report.fast else loaded[variant.dataset]
         for run in old.runs:
             new = _one(recipe, variant, source, run.seed, report.fast, show)
-            comparisons.append(Comparison(variant.name, run.seed, run.weights_hash, new.weights_hash))
-    return Verification(report.recipe, comparisons)
+            repetitions.append(Repetition(variant.name, run.seed, run.weights_hash, new.weights_hash))
+    return Verification(report.recipe, repetitions)

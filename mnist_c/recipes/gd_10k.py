@@ -41,6 +41,8 @@ HE_NORMAL = Variant(
     published={"train_accuracy": 0.9086},
 )
 
+PUBLISHED_EARLIER = {1: 0.0800, 100: 0.0835, 3000: 0.4760}  # iteration of the earlier run -> training accuracy
+
 _WIDE = RandomUniform(-0.5, 0.5)
 
 UNIFORM = HE_NORMAL.but(
@@ -120,7 +122,7 @@ def _loss_and_accuracy(variant: VariantReport) -> Claim:
 def _too_low_a_rate(earlier: VariantReport, later: VariantReport) -> Claim:
     curves = earlier.runs[0].curves
     at = {epoch + 1: value for epoch, value in zip(curves.epoch, curves.history["accuracy"], strict=True)}
-    points = ((1, 0.0800), (100, 0.0835), (3000, 0.4760))
+    points = PUBLISHED_EARLIER.items()
     seen = ", ".join(f"{n:,}: {100 * (at.get(n) or 0):.2f} % ({100 * p:.2f} %)" for n, p in points if n in at)
     text = f"{later.name}: a rate of 0.001 was too low, 0.01 gains more than a point"
     gain = later.spread["train_accuracy"].mean - earlier.spread["train_accuracy"].mean
