@@ -167,7 +167,7 @@ def draw(n: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 def _draw_block(seed: int, number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Draw BLOCK digits, each label equally often; depends on nothing but the arguments."""
-    random = _Random(seed, number)
+    random = Random(seed, number)
     labels = np.argsort(random.uniform(BLOCK), kind="stable") % 10
     x, y = _deform(random, labels, *_trace(random, labels))
     thick = np.array(_THICK)[labels]
@@ -179,7 +179,7 @@ def _draw_block(seed: int, number: int) -> tuple[NDArray[np.uint8], NDArray[np.u
     return _place(ink), labels.astype(np.uint8)
 
 
-class _Random:
+class Random:
     """The random numbers of one block, float64."""
 
     def __init__(self, seed: int, block: int) -> None:
@@ -298,7 +298,7 @@ def _combine(controls: Floats, index: Ints, weight: Floats) -> Floats:
 # ---------------------------------------------------------------- one block of n digits
 
 
-def _trace(random: _Random, labels: Ints) -> tuple[Floats, Floats]:
+def _trace(random: Random, labels: Ints) -> tuple[Floats, Floats]:
     """Choose styles and control points; return the pen positions x and y (n, SAMPLES), about -1 to 1."""
     styles, n = _styles(), len(labels)
     chosen = styles.first[labels] + (random.uniform(n, 1) >= styles.upto[labels]).sum(axis=1)
@@ -310,7 +310,7 @@ def _trace(random: _Random, labels: Ints) -> tuple[Floats, Floats]:
     return (points[:, :, 0] - 30) / 50, (points[:, :, 1] - 50) / 50
 
 
-def _deform(random: _Random, labels: Ints, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+def _deform(random: Random, labels: Ints, x: Floats, y: Floats) -> tuple[Floats, Floats]:
     """Bend, stretch, slant and turn each digit; arguments and results are (n, SAMPLES)."""
     n = len(x)
     terms = (x * x, x * y, y * y, x * x * x, x * x * y, x * y * y, y * y * y)
@@ -341,7 +341,7 @@ def _fit(x: Floats, y: Floats, radius: Floats) -> tuple[Floats, Floats]:
     return x, y
 
 
-def _press(random: _Random, x: Floats, y: Floats, radius: Floats) -> NDArray[np.uint8]:
+def _press(random: Random, x: Floats, y: Floats, radius: Floats) -> NDArray[np.uint8]:
     """Draw the box: at every position (n, SAMPLES) a disc, darkest wins. Returns uint8 (n, 20, 20)."""
     n = len(x)
     knot = np.arange(SAMPLES) * ((_KNOTS - 1) / SAMPLES)

@@ -9,7 +9,7 @@ import pytest
 from helpers_recipes import TEST, TRAIN, digits, write_data
 
 import mnist_c as mc
-from mnist_c._synthetic import _Random as Random
+from mnist_c._synthetic import Random as Random
 from mnist_c.recipes import Network, Split, _augment, _curves, _data, _figures, _mess
 from mnist_c.recipes._recipe import Labelled
 

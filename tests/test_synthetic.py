@@ -85,7 +85,7 @@ def test_numbers_are_those_that_numpy_promises_not_to_change():
     # Of the first block's key. NumPy's distributions may change between versions, its bit generators may not.
     raw = np.random.Philox(key=np.array([0, 0], np.uint64)).random_raw(2)
     assert raw.tolist() == RAW
-    u = _synthetic._Random(0, 0).uniform(2)
+    u = _synthetic.Random(0, 0).uniform(2)
     assert (u * 2.0**53).tolist() == [r >> 11 for r in RAW]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._synthetic import _Random as Random
+from .._synthetic import Random
 from ._recipe import Labelled
 
 HALF_TURN = 0.132  # largest tangent of half the angle: 15 degrees

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core, datasets
-from .._synthetic import _Random as Random
+from .._synthetic import Random
 from ._recipe import Alteration, Labelled, Split, Variant
 
 OFFICIAL = (60_000, 10_000)  # images in the training and in the test part, of MNIST as of Fashion-MNIST

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .._synthetic import _Random as Random
+from .._synthetic import Random
 from ._recipe import Labelled
 
 MISSING = 0.3  # share of the pixels

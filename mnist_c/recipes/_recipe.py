@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._lookup import unknown
-from .._synthetic import _Random as Random
+from .._synthetic import Random
 from ..callbacks import EarlyStopping
 from ..initializers import Initializer
 from ..layers import Activation, BatchNormalization, Dense, Dropout, Flatten, Layer
