@@ -90,9 +90,9 @@ void mnc_index_fill(mnc_data *data, size_t row0, size_t row1) {
         uint32_t count = 0;
         for (size_t block = 0; block < data->blocks; block++) {
             const size_t begin = block * MNC_FEATURE_BLOCK, left = data->features - begin;
-            const uint32_t width = left < MNC_FEATURE_BLOCK ? (uint32_t)left : MNC_FEATURE_BLOCK;
-            for (uint32_t j = 0; j < width; j++)
-                if (nonzero[codes[begin + j]] && count < room) entries[count++] = j << 8 | codes[begin + j];
+            const size_t end = begin + (left < MNC_FEATURE_BLOCK ? left : MNC_FEATURE_BLOCK);
+            for (size_t j = begin; j < end; j++)
+                if (nonzero[codes[j]] && count < room) entries[count++] = (uint32_t)j << 8 | codes[j];
             record[block] = count;
         }
     }
@@ -117,7 +117,7 @@ void mnc_index_drop(const mnc_data *data, const mnc_sparse_row *record, const mn
     uint32_t count = 0, i = 0;
     for (size_t block = 0; block < data->blocks; block++) {
         for (; i < record[block]; i++) {
-            const uint32_t unit = (uint32_t)(block * MNC_FEATURE_BLOCK) + (entries[i] >> 8);
+            const uint32_t unit = entries[i] >> 8;
             const uint32_t counter[4] = {16 * (unit / 64) + unit % 16, (uint32_t)(dropout->first_row + row),
                                          (uint32_t)dropout->step, stream};
             uint32_t word[4];

@@ -19,16 +19,18 @@ typedef void mnc_real;
 
 enum {
     MNC_PANEL = 16,
-    /* First-layer inputs are indexed in blocks of so many features: 112 rows of 4 panels are 28 KiB of weights. */
-    MNC_FEATURE_BLOCK = 112,
+    /* First-layer inputs are indexed in blocks of so many features: two rows of an MNIST image. */
+    MNC_FEATURE_BLOCK = 56,
     /* Panels whose accumulators a sparse kernel holds in registers at once. */
     MNC_SPARSE_PANELS = 4,
+    /* Blocks times panels of a gradient under way, 28 KiB of floats: they stay in the first-level cache. */
+    MNC_GRADIENT_BLOCKS = 8,
     /* Samples that delta kernels take as lanes at once: two vectors. */
     MNC_SAMPLE_BLOCK = 32,
 };
 
 /* The non-zero inputs of one row: `blocks` words, the end of each block's entries, then the entries, each
- * (feature within its block) << 8 | code, ascending. */
+ * feature << 8 | code, ascending. */
 typedef uint32_t mnc_sparse_row;
 
 /* z = x w + bias for a range of rows and panels. */
@@ -135,10 +137,10 @@ typedef struct mnc_kernels {
     /* g[panel - panel0][k - k0][16] = chain over rows of x[row, k] delta[row, panel]. Overwrites. */
     void (*dense_gradient)(mnc_real *g, const mnc_real *x, size_t ldx, size_t k0, size_t k1, const mnc_real *delta,
                            size_t ldd, size_t row0, size_t row1, size_t panel0, size_t panel1);
-    /* The same for the features of one block of `width` features; at most MNC_SPARSE_PANELS panels. */
+    /* The same for the `width` features of blocks block0 ... block1 - 1 of `blocks`; at most MNC_SPARSE_PANELS panels. */
     void (*sparse_gradient)(mnc_real *g, const mnc_sparse_row *const *rows, const mnc_real *table, size_t blocks,
-                            size_t block, size_t width, const mnc_real *delta, size_t ldd, size_t row0, size_t row1,
-                            size_t panel0, size_t panel1);
+                            size_t block0, size_t block1, size_t width, const mnc_real *delta, size_t ldd, size_t row0,
+                            size_t row1, size_t panel0, size_t panel1);
     /* g[panel - panel0][16] = chain of adds over rows of delta. Overwrites. */
     void (*bias_gradient)(mnc_real *g, const mnc_real *delta, size_t ldd, size_t row0, size_t row1, size_t panel0,
                           size_t panel1);

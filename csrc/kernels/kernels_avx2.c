@@ -13,6 +13,7 @@
 #define MNC_REAL_IS_F64 0
 #define MNC_MR 4
 #define MNC_NP 1
+#define MNC_SPARSE_CHAINS 4
 #define MNC_ISA avx2_f32
 #define MNC_ISA_NAME "avx2"
 #define MNC_ISA_CPU MNC_CPU_AVX2_FMA

@@ -13,6 +13,7 @@
 #define MNC_REAL_IS_F64 1
 #define MNC_MR 4
 #define MNC_NP 1
+#define MNC_SPARSE_CHAINS 4
 #define MNC_ISA avx512_f64
 #define MNC_ISA_NAME "avx512"
 #define MNC_ISA_CPU MNC_CPU_AVX512 | MNC_CPU_AVX2_FMA

@@ -11,6 +11,7 @@
 #define MNC_REAL_IS_F64 0
 #define MNC_MR 4
 #define MNC_NP 1
+#define MNC_SPARSE_CHAINS 4
 #define MNC_ISA neon_f32
 #define MNC_ISA_NAME "neon"
 #define MNC_ISA_CPU 0

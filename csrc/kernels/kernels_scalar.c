@@ -8,6 +8,7 @@
 #define MNC_REAL_IS_F64 0
 #define MNC_MR 4
 #define MNC_NP 1
+#define MNC_SPARSE_CHAINS 4
 #define MNC_ISA scalar_f32
 #define MNC_ISA_NAME "scalar"
 #define MNC_ISA_CPU 0

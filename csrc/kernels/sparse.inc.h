@@ -1,42 +1,119 @@
 /* The first layer's products over the index of non-zero inputs: the chains of product.inc.h without their zero terms.
- * Four fifths of an MNIST image are zero, so this is five times less work; and a block of MNC_FEATURE_BLOCK features of
- * MNC_SPARSE_PANELS panels stays in the first-level cache while all rows pass over it. */
+ * Four fifths of an MNIST image are zero, so this is five times less work.
+ *
+ * Parameter: MNC_SPARSE_CHAINS accumulators of 16 lanes that a forward product keeps going side by side. */
 
-/* z of one row: continues the chains with the entries of one block. */
-MNC_INLINE void sparse_row_forward(const int n, const mnc_sparse_row *entry, const mnc_sparse_row *end,
-                                   const MNC_REAL *table, const MNC_REAL *w, size_t panel_size,
-                                   vf acc[MNC_SPARSE_PANELS]) {
-    for (; entry < end; entry++) {
-        const vf x = vf_set1(table[*entry & 255]);
-        const MNC_REAL *row = w + (size_t)(*entry >> 8) * MNC_PANEL;
+/* ---------------------------------------------------------------- forward */
+/* What the rows of one product over the blocks block0 ... block1 - 1 share; w and z are those of the first panel. */
+typedef struct {
+    const mnc_product *p;
+    const mnc_sparse_row *const *rows;
+    const MNC_REAL *table, *w;
+    MNC_REAL *z;
+    size_t blocks, block0, block1;
+} sparse_job;
+
+/* A row on its way: the entries still to come, and its chains. */
+typedef struct {
+    const mnc_sparse_row *at;
+    size_t left, row;
+    vf acc[MNC_SPARSE_PANELS];
+} sparse_stream;
+
+/* Records lie in memory in another order than they are used in, and no CPU guesses where the next one is. */
+MNC_INLINE void sparse_prefetch(const sparse_job *job, size_t row) {
+    enum { AHEAD = 4, LINES = 12 }; /* 12 lines hold the records of nine of ten digits */
+    if (row + AHEAD >= job->p->row1) return;
+    const char *record = (const char *)job->rows[row + AHEAD];
+#pragma GCC unroll 12
+    for (int line = 0; line < LINES; line++) __builtin_prefetch(record + 64 * line);
+}
+
+MNC_INLINE void sparse_start(const int n, const sparse_job *job, size_t row, sparse_stream *s) {
+    const mnc_sparse_row *record = job->rows[row];
+    const size_t begin = job->block0 ? record[job->block0 - 1] : 0;
+    const vf zero = vf_set1(0);
+    if (job->block0 == 0) sparse_prefetch(job, row);
+    s->row = row;
+    s->at = record + job->blocks + begin;
+    s->left = record[job->block1 - 1] - begin;
 #pragma GCC unroll 8
-        for (int j = 0; j < n; j++) acc[j] = vf_fma(x, vf_load(row + (size_t)j * panel_size), acc[j]);
+    for (int j = 0; j < n; j++) s->acc[j] = job->block0 ? vf_load(job->z + row * job->p->ldz + j * MNC_PANEL) : zero;
+}
+
+MNC_INLINE void sparse_entry(const int n, const sparse_job *job, size_t i, sparse_stream *s) {
+    const mnc_sparse_row entry = s->at[i];
+    const vf x = vf_set1(job->table[entry & 255]);
+    const MNC_REAL *w = job->w + (size_t)(entry >> 8) * MNC_PANEL;
+#pragma GCC unroll 8
+    for (int j = 0; j < n; j++) s->acc[j] = vf_fma(x, vf_load(w + (size_t)j * job->p->panel_size), s->acc[j]);
+}
+
+/* Harmless if it was done before. */
+MNC_INLINE void sparse_finish(const int n, const sparse_job *job, const sparse_stream *s) {
+    const mnc_product *p = job->p;
+    const vf zero = vf_set1(0);
+#pragma GCC unroll 8
+    for (int j = 0; j < n; j++) {
+        const MNC_REAL *bias = job->w + (size_t)j * p->panel_size + p->inputs * MNC_PANEL;
+        const vf sum = vf_add(vf_add(s->acc[j], p->bias ? vf_load(bias) : zero), zero);
+        vf_store(job->z + s->row * p->ldz + j * MNC_PANEL, job->block1 == job->blocks ? sum : s->acc[j]);
     }
 }
 
+/* A chain of fused multiply-adds waits for its own latency, and where a row ends no branch predictor knows. So m rows go
+ * side by side until one of them ends; the next row takes its place. There are at least m rows. */
+MNC_INLINE void sparse_forward_rows(const int n, const int m, const sparse_job *job) {
+    const size_t end = job->p->row1;
+    size_t next = job->p->row0;
+    sparse_stream s[MNC_SPARSE_PANELS];
+#pragma GCC unroll 4
+    for (int r = 0; r < m; r++) sparse_start(n, job, next++, &s[r]);
+    for (bool more = true; more;) {
+        size_t common = s[0].left;
+#pragma GCC unroll 4
+        for (int r = 1; r < m; r++) common = s[r].left < common ? s[r].left : common;
+        for (size_t i = 0; i < common; i++)
+#pragma GCC unroll 4
+            for (int r = 0; r < m; r++) sparse_entry(n, job, i, &s[r]);
+#pragma GCC unroll 4
+        for (int r = 0; r < m; r++) {
+            s[r].at += common;
+            s[r].left -= common;
+            if (s[r].left) continue;
+            sparse_finish(n, job, &s[r]);
+            if (next < end)
+                sparse_start(n, job, next++, &s[r]);
+            else
+                more = false;
+        }
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < m; r++) {
+        for (size_t i = 0; i < s[r].left; i++) sparse_entry(n, job, i, &s[r]);
+        sparse_finish(n, job, &s[r]);
+    }
+}
+
+/* n panels, in passes over as many blocks as keep the weights in use close. */
 MNC_INLINE void sparse_forward_panels(const int n, const mnc_product *p, const mnc_sparse_row *const *rows,
                                       const MNC_REAL *table, size_t panel) {
-    const MNC_REAL *w = (const MNC_REAL *)p->weights + panel * p->panel_size;
-    const size_t blocks = (p->inputs + MNC_FEATURE_BLOCK - 1) / MNC_FEATURE_BLOCK;
-    const vf zero = vf_set1(0);
-    vf bias[MNC_SPARSE_PANELS];
-#pragma GCC unroll 8
-    for (int j = 0; j < n; j++)
-        bias[j] = p->bias ? vf_load(w + (size_t)j * p->panel_size + p->inputs * MNC_PANEL) : zero;
-    for (size_t block = 0; block < blocks; block++) {
-        const MNC_REAL *block_w = w + block * MNC_FEATURE_BLOCK * MNC_PANEL;
-        for (size_t row = p->row0; row < p->row1; row++) {
-            const mnc_sparse_row *record = rows[row], *entries = record + blocks;
-            MNC_REAL *z = (MNC_REAL *)p->z + row * p->ldz + panel * MNC_PANEL;
-            vf acc[MNC_SPARSE_PANELS];
-#pragma GCC unroll 8
-            for (int j = 0; j < n; j++) acc[j] = block ? vf_load(z + j * MNC_PANEL) : zero;
-            sparse_row_forward(n, entries + (block ? record[block - 1] : 0), entries + record[block], table, block_w,
-                               p->panel_size, acc);
-#pragma GCC unroll 8
-            for (int j = 0; j < n; j++)
-                vf_store(z + j * MNC_PANEL, block + 1 < blocks ? acc[j] : vf_add(vf_add(acc[j], bias[j]), zero));
-        }
+    const int chains = MNC_SPARSE_CHAINS / n, m = chains < 1                   ? 1
+                                                  : chains < MNC_SPARSE_PANELS ? chains
+                                                                               : MNC_SPARSE_PANELS;
+    const size_t blocks = (p->inputs + MNC_FEATURE_BLOCK - 1) / MNC_FEATURE_BLOCK, span = n == 4 ? 8 : blocks;
+    sparse_job job = {.p = p,
+                      .rows = rows,
+                      .table = table,
+                      .w = (const MNC_REAL *)p->weights + panel * p->panel_size,
+                      .z = (MNC_REAL *)p->z + panel * MNC_PANEL,
+                      .blocks = blocks};
+    for (; job.block0 < blocks; job.block0 += span) {
+        job.block1 = blocks - job.block0 < span ? blocks : job.block0 + span;
+        if (p->row1 - p->row0 >= (size_t)m)
+            sparse_forward_rows(n, m, &job);
+        else if (p->row0 < p->row1)
+            sparse_forward_rows(n, 1, &job);
     }
 }
 
@@ -47,18 +124,21 @@ static void MNC_K(sparse_forward)(const mnc_product *p, const mnc_sparse_row *co
     for (; panel < p->panel1; panel++) sparse_forward_panels(1, p, rows, table, panel);
 }
 
-MNC_INLINE void sparse_gradient_panels(const int n, MNC_REAL *g, size_t g_panel, const mnc_sparse_row *const *rows,
-                                       const MNC_REAL *table, size_t blocks, size_t block, const MNC_REAL *delta,
-                                       size_t ldd, size_t row0, size_t row1) {
+/* ---------------------------------------------------------------- gradient */
+MNC_INLINE void sparse_gradient_panels(const int n, MNC_REAL *g, size_t width, const mnc_sparse_row *const *rows,
+                                       const MNC_REAL *table, size_t blocks, size_t block0, size_t block1,
+                                       const MNC_REAL *delta, size_t ldd, size_t row0, size_t row1) {
+    const size_t g_panel = width * MNC_PANEL;
+    const uint32_t first = (uint32_t)(block0 * MNC_FEATURE_BLOCK);
     for (size_t row = row0; row < row1; row++) {
         const mnc_sparse_row *record = rows[row], *entries = record + blocks;
-        const mnc_sparse_row *entry = entries + (block ? record[block - 1] : 0), *end = entries + record[block];
+        const mnc_sparse_row *entry = entries + (block0 ? record[block0 - 1] : 0), *end = entries + record[block1 - 1];
         vf d[MNC_SPARSE_PANELS];
 #pragma GCC unroll 8
         for (int j = 0; j < n; j++) d[j] = vf_load(delta + row * ldd + (size_t)j * MNC_PANEL);
         for (; entry < end; entry++) {
             const vf x = vf_set1(table[*entry & 255]);
-            MNC_REAL *sum = g + (size_t)(*entry >> 8) * MNC_PANEL;
+            MNC_REAL *sum = g + (size_t)((*entry >> 8) - first) * MNC_PANEL;
 #pragma GCC unroll 8
             for (int j = 0; j < n; j++)
                 vf_store(sum + (size_t)j * g_panel, vf_fma(x, d[j], vf_load(sum + (size_t)j * g_panel)));
@@ -67,15 +147,17 @@ MNC_INLINE void sparse_gradient_panels(const int n, MNC_REAL *g, size_t g_panel,
 }
 
 static void MNC_K(sparse_gradient)(mnc_real *g, const mnc_sparse_row *const *rows, const mnc_real *table, size_t blocks,
-                                   size_t block, size_t width, const mnc_real *delta, size_t ldd, size_t row0,
-                                   size_t row1, size_t panel0, size_t panel1) {
-    const size_t g_panel = width * MNC_PANEL, n = panel1 - panel0;
+                                   size_t block0, size_t block1, size_t width, const mnc_real *delta, size_t ldd,
+                                   size_t row0, size_t row1, size_t panel0, size_t panel1) {
+    const size_t n = panel1 - panel0;
     const MNC_REAL *d = (const MNC_REAL *)delta + panel0 * MNC_PANEL;
-    memset(g, 0, n * g_panel * sizeof(MNC_REAL));
+    memset(g, 0, n * width * MNC_PANEL * sizeof(MNC_REAL));
+#define CASE(n) sparse_gradient_panels(n, g, width, rows, table, blocks, block0, block1, d, ldd, row0, row1)
     switch (n) {
-    case 1: sparse_gradient_panels(1, g, g_panel, rows, table, blocks, block, d, ldd, row0, row1); break;
-    case 2: sparse_gradient_panels(2, g, g_panel, rows, table, blocks, block, d, ldd, row0, row1); break;
-    case 3: sparse_gradient_panels(3, g, g_panel, rows, table, blocks, block, d, ldd, row0, row1); break;
-    default: sparse_gradient_panels(4, g, g_panel, rows, table, blocks, block, d, ldd, row0, row1);
+    case 1: CASE(1); break;
+    case 2: CASE(2); break;
+    case 3: CASE(3); break;
+    default: CASE(4);
     }
+#undef CASE
 }

@@ -1,5 +1,6 @@
 /* Every algorithm, then the table of this instantiation. Parameters, set by kernels_<isa>.c before:
  *   vocabulary of simd/    MNC_REAL, MNC_REAL_IS_F64    MNC_MR, MNC_NP (product.inc.h)
+ *   MNC_SPARSE_CHAINS (sparse.inc.h)
  *   MNC_ISA                suffix of the functions' names, so that a profile tells variants apart
  *   MNC_ISA_NAME, MNC_ISA_CPU */
 #define MNC_JOIN2(a, b) a##_##b

@@ -60,7 +60,7 @@ static void lay_out_threads(const mnc_model *model, mnc_plan *plan, mnc_layout *
     const size_t size = model->kernels->real_size, ld = widest(model);
     mnc_layout own = {0, false};
     plan->row_pointers = mnc_reserve(&own, plan->sparse ? plan->rows : 0, sizeof(mnc_sparse_row *));
-    plan->gradient = mnc_reserve(&own, (size_t)MNC_SPARSE_PANELS * MNC_FEATURE_BLOCK * MNC_PANEL, size);
+    plan->gradient = mnc_reserve(&own, (size_t)MNC_GRADIENT_BLOCKS * MNC_FEATURE_BLOCK * MNC_PANEL, size);
     plan->head = reserve_matrix(&own, 3 * (size_t)MNC_PANEL, ld, size);
     plan->transposed = reserve_matrix(&own, MNC_SAMPLE_BLOCK, ld, size);
     plan->thread_stride = own.bytes;

@@ -40,8 +40,9 @@ static void dense_block(const mnc_pass *pass, const mnc_sink *sink, size_t s, si
         const bool first = sink->first && row0 == 0, last = sink->last && rows == left;
         if (sparse) {
             pass->tally->counters.sparse_gradient++;
-            k->sparse_gradient(g, pass->row_pointers, pass->table, pass->data->blocks, k0 / MNC_FEATURE_BLOCK, k1 - k0,
-                               delta, step->ld, row0, row0 + rows, panel0, panel1);
+            k->sparse_gradient(g, pass->row_pointers, pass->table, pass->data->blocks, k0 / MNC_FEATURE_BLOCK,
+                               (k1 + MNC_FEATURE_BLOCK - 1) / MNC_FEATURE_BLOCK, k1 - k0, delta, step->ld, row0,
+                               row0 + rows, panel0, panel1);
         } else {
             const char *x = s == 0 ? mnc_scratch(pass, pass->plan->x) : mnc_activations(pass, s - 1);
             pass->tally->counters.dense_gradient++;
@@ -59,30 +60,41 @@ static void dense_block(const mnc_pass *pass, const mnc_sink *sink, size_t s, si
     }
 }
 
-/* The first step: whole panels for each thread, those whose outputs it computes, so that its next forward pass finds its
- * weights in its own cache and waits for nobody. */
-static void update_own_panels(const mnc_pass *pass, const mnc_sink *sink) {
-    const mnc_step *step = &pass->model->steps[0];
-    size_t panel0, panel1;
-    mnc_split(step->panels, 1, pass->team->size, pass->thread, &panel0, &panel1);
+/* The first step, panels panel0 ... panel1 - 1 and features k0 ... k1 - 1: as many panels at a time as the sparse kernel
+ * keeps, and as many features as their gradients have room for. k0 begins a block of the index. */
+static void update_first(const mnc_pass *pass, const mnc_sink *sink, size_t panel0, size_t panel1, size_t k0,
+                         size_t k1) {
     for (size_t panel = panel0; panel < panel1; panel += MNC_SPARSE_PANELS) {
         const size_t end = panel1 - panel < MNC_SPARSE_PANELS ? panel1 : panel + MNC_SPARSE_PANELS;
-        for (size_t k0 = 0; k0 < step->inputs; k0 += MNC_FEATURE_BLOCK) {
-            const size_t left = step->inputs - k0, width = left < MNC_FEATURE_BLOCK ? left : MNC_FEATURE_BLOCK;
-            dense_block(pass, sink, 0, k0, k0 + width, panel, end);
-        }
+        const size_t blocks = MNC_GRADIENT_BLOCKS / (end - panel), width = blocks * MNC_FEATURE_BLOCK;
+        for (size_t k = k0; k < k1; k += width)
+            dense_block(pass, sink, 0, k, k1 - k < width ? k1 : k + width, panel, end);
+    }
+}
+
+/* Where it is cut by panels, each thread has those whose outputs it computes, so that its next forward pass finds its
+ * weights in its own cache and waits for nobody; else each has a part of the features. */
+static void update_own(const mnc_pass *pass, const mnc_sink *sink) {
+    const mnc_step *step = &pass->model->steps[0];
+    size_t begin, end;
+    if (mnc_step_by_panels(pass, 0)) {
+        mnc_split(step->panels, 1, pass->team->size, pass->thread, &begin, &end);
+        update_first(pass, sink, begin, end, 0, step->inputs);
+    } else {
+        mnc_split(step->inputs, MNC_FEATURE_BLOCK, pass->team->size, pass->thread, &begin, &end);
+        update_first(pass, sink, 0, step->panels, begin, end);
     }
 }
 
 /* Other steps: pairs of panels times blocks of features, dealt out in turn. */
 static void update_shared(const mnc_pass *pass, const mnc_sink *sink, size_t s) {
+    enum { WIDTH = MNC_GRADIENT_BLOCKS / 4 * MNC_FEATURE_BLOCK };
     const mnc_step *step = &pass->model->steps[s];
-    const size_t pairs = (step->panels + 1) / 2, blocks = (step->inputs + MNC_FEATURE_BLOCK - 1) / MNC_FEATURE_BLOCK;
-    const bool sparse = s == 0 && pass->plan->sparse; /* whose blocks are those of the index; else equal ones */
+    const size_t pairs = (step->panels + 1) / 2, blocks = (step->inputs + WIDTH - 1) / WIDTH;
     for (size_t unit = pass->thread; unit < pairs * blocks; unit += pass->team->size) {
-        const size_t panel = 2 * (unit / blocks), block = unit % blocks;
-        size_t k0 = block * MNC_FEATURE_BLOCK, k1 = block + 1 < blocks ? k0 + MNC_FEATURE_BLOCK : step->inputs;
-        if (!sparse) mnc_split(step->inputs, 1, blocks, block, &k0, &k1);
+        const size_t panel = 2 * (unit / blocks);
+        size_t k0, k1;
+        mnc_split(step->inputs, 1, blocks, unit % blocks, &k0, &k1);
         dense_block(pass, sink, s, k0, k1, panel, panel + 2 <= step->panels ? panel + 2 : step->panels);
     }
 }
@@ -116,8 +128,8 @@ void mnc_pass_update(const mnc_pass *pass, const mnc_sink *sink) {
     for (size_t s = 0; s < model->n_steps; s++) {
         if (model->steps[s].layer.kind == MNC_NORM)
             update_norm(pass, sink, s);
-        else if (model->steps[s].layer.kind == MNC_DENSE && s == 0 && mnc_step_by_panels(pass, 0))
-            update_own_panels(pass, sink);
+        else if (model->steps[s].layer.kind == MNC_DENSE && s == 0)
+            update_own(pass, sink);
         else if (model->steps[s].layer.kind == MNC_DENSE)
             update_shared(pass, sink, s);
     }

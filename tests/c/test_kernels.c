@@ -185,7 +185,7 @@ static sparse_inputs random_sparse(bench *b, const shape *s, size_t one_in, doub
     const size_t blocks = (s->inputs + MNC_FEATURE_BLOCK - 1) / MNC_FEATURE_BLOCK;
     mnc_real *table = take_reals(b, 256, scale), *dense = take_matrix(b, s->rows, s->inputs, s->ld_in, 0);
     const mnc_sparse_row **rows = take(b, s->rows, sizeof *rows, BYTES);
-    static mnc_sparse_row stream[70 * (8 + 785)];
+    static mnc_sparse_row stream[70 * (16 + 785)];
     size_t at = 0;
     set(b, table, 0, 0);
     for (size_t row = 0; row < s->rows; row++) {
@@ -194,7 +194,7 @@ static sparse_inputs random_sparse(bench *b, const shape *s, size_t one_in, doub
         for (size_t j = 0; j < s->inputs; j++) {
             const uint32_t code = random_chance(&b->random, one_in) ? (uint32_t)random_between(&b->random, 1, 255) : 0;
             set(b, dense, row * s->ld_in + j, get(b, table, code));
-            if (code) entries[count++] = (uint32_t)(j % MNC_FEATURE_BLOCK) << 8 | code;
+            if (code) entries[count++] = (uint32_t)j << 8 | code;
             record[j / MNC_FEATURE_BLOCK] = count;
         }
         rows[row] = row >= s->row0 && row < s->row1 ? record : NULL;
@@ -235,7 +235,8 @@ static void sparse_gradient(bench *b, const mnc_kernels *k) {
     allow_all(b, g, n);
     allow_all(b, dense, n);
     begin(b);
-    k->sparse_gradient(g, x.rows, x.table, x.blocks, block, width, delta, s.ld, s.row0, s.row1, s.panel0, s.panel1);
+    k->sparse_gradient(g, x.rows, x.table, x.blocks, block, block + 1, width, delta, s.ld, s.row0, s.row1, s.panel0,
+                       s.panel1);
     k->dense_gradient(dense, x.dense, s.ld_in, k0, k0 + width, delta, s.ld, s.row0, s.row1, s.panel0, s.panel1);
     /* A chain that ends in an underflow to -0 differs from one that goes on with a skipped zero; + 0 makes them equal,
      * and everybody who uses a gradient adds it first. */
