@@ -185,6 +185,10 @@ typedef enum mnc_element { MNC_UINT8, MNC_REAL32, MNC_REAL64 } mnc_element;
  * are indexed, which costs one pass over x. */
 mnc_status mnc_data_create(mnc_data **out, mnc_context *context, mnc_dtype dtype, mnc_element element, const void *x,
                            size_t n, size_t features, const double *table, mnc_error *err);
+/* The same for inputs that are used once, as in prediction: it takes no time, and each pass finds the non-zero inputs by
+ * itself. */
+mnc_status mnc_data_view(mnc_data **out, mnc_context *context, mnc_dtype dtype, mnc_element element, const void *x,
+                         size_t n, size_t features, const double *table, mnc_error *err);
 void mnc_data_destroy(mnc_data *data);
 /* labels[n] are classes; each must be in [0, classes). targets[n, columns] are probabilities or values.
  * weights[n], finite, not negative. All are copied. */

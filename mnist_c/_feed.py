@@ -54,7 +54,7 @@ class Feed:
     def inputs(self, x: object, dtype: str | None = None) -> _core.Data:
         """Images without labels; a single one will do."""
         array = self.images(x, single=True)
-        return _core.Data(array, dtype=dtype or self._dtype, table=self._table(array), isa=self._isa)
+        return _core.Data(array, dtype=dtype or self._dtype, table=self._table(array), isa=self._isa, view=True)
 
     def data(
         self, x: object, y: object, sample_weight: object = None, class_weight: object = None, dtype: str | None = None
@@ -63,13 +63,19 @@ class Feed:
         return self.data_and_targets(x, y, sample_weight, class_weight, dtype)[0]
 
     def data_and_targets(
-        self, x: object, y: object, sample_weight: object = None, class_weight: object = None, dtype: str | None = None
+        self,
+        x: object,
+        y: object,
+        sample_weight: object = None,
+        class_weight: object = None,
+        dtype: str | None = None,
+        view: bool = False,
     ) -> tuple[_core.Data, _targets.Targets]:
-        """The same, with the labels, which the core does not give back."""
+        """The same, with the labels, which the core does not give back. view: the data are for one evaluation."""
         array = self.images(x)
         targets = self.targets(y, len(array))
         weights = _targets.weights(sample_weight, class_weight, targets, self.plan.outputs)
-        return self._core_data(array, targets, weights, dtype), targets
+        return self._core_data(array, targets, weights, dtype, view), targets
 
     def split(
         self,
@@ -115,7 +121,12 @@ class Feed:
         return self.transform.table() if array.dtype == np.uint8 else None
 
     def _core_data(
-        self, array: _inputs.Array, targets: _targets.Targets, weights: Any, dtype: str | None = None
+        self,
+        array: _inputs.Array,
+        targets: _targets.Targets,
+        weights: Any,
+        dtype: str | None = None,
+        view: bool = False,
     ) -> _core.Data:
         return _core.Data(
             array,
@@ -126,6 +137,7 @@ class Feed:
             targets=targets.values,
             weights=weights,
             isa=self._isa,
+            view=view,
         )
 
 

@@ -11,6 +11,7 @@ from .optimizers import Optimizer
 
 if TYPE_CHECKING:
     from .layers import Layer
+    from .losses import Loss
 
 
 class State:
@@ -24,6 +25,8 @@ class State:
         self.tensors = self.network.tensors()
         self.optimizer: Optimizer | None = None  # whose moments the network holds
         self._slots = 0
+        # Loss and scale for which `predict` has found that the network takes pixels as they are, or None.
+        self.short_way: "tuple[Loss | None, float | None] | None" = None
 
     @classmethod
     def extending(cls, old: "State", plan: _plan.Plan, **settings: Any) -> "State":
@@ -42,7 +45,7 @@ class State:
                 network.set_optimizer(self.optimizer.kind, **self.optimizer.hyper)
                 _plan.copy_slots(self.network, network, self._slots)
             _plan.copy_values(self.network, network)
-            self.network, self.head = network, head
+            self.network, self.head, self.short_way = network, head, None
         return self.network
 
     def use_optimizer(self, optimizer: Optimizer) -> None:

@@ -208,7 +208,7 @@ class Sequential(Structure):
         shown = progress.check_verbose(verbose)
         feed = Feed.choose(self, x, y)
         start = time.perf_counter()
-        data, targets = feed.data_and_targets(x, y, sample_weight)
+        data, targets = feed.data_and_targets(x, y, sample_weight, view=True)
         self._build_for(feed.plan)
         self._state.use_head(feed.head)
         loss, accuracy, outputs = self._score(data)
@@ -241,7 +241,14 @@ class Sequential(Structure):
         x: as in `fit`; one image (28, 28) counts as (1, 28, 28). A row's result does not depend on the other rows.
         batch_size, verbose: for Keras's sake.
         """
+        state = self._network_state
+        if state is not None and state.short_way is not None and state.short_way == (self.loss, self.scale):
+            few = state.network.predict_few(x)
+            if few is not None:
+                return few
         network, data = self._ready(x)
+        if self._state.plan.rescaling is None and self.scale is None:
+            self._state.short_way = (self.loss, self.scale)
         return network.predict(data)
 
     def _ready(self, x: object) -> tuple[_core.Network, _core.Data]:

@@ -98,6 +98,50 @@ void mnc_index_fill(mnc_data *data, size_t row0, size_t row1) {
     }
 }
 
+/* ---------------------------------------------------------------- non-zero inputs found on the fly */
+bool mnc_data_mostly_zero(const mnc_data *data, size_t first, size_t n) {
+    const size_t rows = n < 8 ? n : 8;
+    size_t zeros = 0;
+    if (data->codes ? ((const float *)data->table)[0] != 0 : data->element != MNC_REAL32) return false;
+    for (size_t i = 0; i < rows; i++) {
+        const size_t begin = (first + i * (n / rows)) * data->features;
+        for (size_t j = begin; j < begin + data->features; j++)
+            zeros += data->codes ? data->codes[j] == 0 : ((const float *)data->x)[j] == 0;
+    }
+    return 2 * zeros > rows * data->features;
+}
+
+/* Appends the non-zero elements begin ... end - 1. Most are zero, so eight bytes are looked at at a time. */
+MNC_INLINE uint32_t find_block(const char *x, const size_t size, size_t begin, size_t end, const float *table,
+                               mnc_sparse_row *entries, float *values, uint32_t count) {
+    for (size_t j = begin, next; j < end; j = next) {
+        uint64_t word = 1;
+        next = end - j < 8 / size ? end : j + 8 / size;
+        if (next - j == 8 / size) memcpy(&word, x + j * size, sizeof word);
+        for (size_t i = j; word && i < next; i++) {
+            const float value = table ? table[((const uint8_t *)x)[i]] : ((const float *)x)[i];
+            entries[count] = (uint32_t)i << 8;
+            values[count] = value;
+            count += value < 0 || value > 0 || value != value;
+        }
+    }
+    return count;
+}
+
+void mnc_data_find(const mnc_data *data, size_t row, mnc_sparse_row *record, mnc_real *values) {
+    const size_t n = data->features, blocks = mnc_index_blocks(n);
+    uint32_t count = 0;
+    for (size_t block = 0; block < blocks; block++) {
+        const size_t k0 = block * MNC_FEATURE_BLOCK, k1 = n - k0 < MNC_FEATURE_BLOCK ? n : k0 + MNC_FEATURE_BLOCK;
+        if (data->codes)
+            count =
+                find_block((const char *)data->codes + row * n, 1, k0, k1, data->table, record + blocks, values, count);
+        else
+            count = find_block((const char *)data->x + 4 * row * n, 4, k0, k1, NULL, record + blocks, values, count);
+        record[block] = count;
+    }
+}
+
 void mnc_data_row(const mnc_data *data, size_t row, mnc_real *out, size_t ld) {
     const mnc_kernels *k = data->kernels;
     const size_t begin = row * data->features;

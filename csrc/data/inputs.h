@@ -10,6 +10,7 @@ struct mnc_data {
     size_t n, features;
     mnc_element element;
     const void *x;        /* borrowed */
+    bool view;            /* nothing was looked at: passes find the non-zero inputs */
     const uint8_t *codes; /* [n, features] with values table[code], or NULL: x holds floats */
     uint8_t *own_codes;   /* made from floats with at most 256 distinct values */
     mnc_real *table;      /* [256] */
@@ -38,6 +39,10 @@ bool mnc_palette_encode(mnc_palette *palette, const mnc_data *data, uint8_t *cod
 /* Adds the values of `from`, whose codes become map[code]; false if there are more than 256 in all. */
 bool mnc_palette_merge(mnc_palette *into, const mnc_palette *from, uint8_t map[256]);
 
+static inline size_t mnc_index_blocks(size_t features) {
+    return (features + MNC_FEATURE_BLOCK - 1) / MNC_FEATURE_BLOCK;
+}
+
 /* counts[row] = non-zero inputs of rows row0 ... row1 - 1. */
 void mnc_index_count(const mnc_data *data, size_t *counts, size_t row0, size_t row1);
 /* Writes the records of rows row0 ... row1 - 1 at their offsets. */
@@ -46,6 +51,12 @@ void mnc_index_fill(mnc_data *data, size_t row0, size_t row1);
 static inline const mnc_sparse_row *mnc_index_row(const mnc_data *data, size_t row) {
     return data->stream + data->offsets[row];
 }
+
+/* For dtype float32, and codes of which 0 means zero or floats: are most inputs of rows first ... first + n - 1 zero? A
+ * guess from few of them. If so, mnc_data_find writes the record of a row, and the values of its entries. Room for
+ * blocks + features words in record. */
+bool mnc_data_mostly_zero(const mnc_data *data, size_t first, size_t n);
+void mnc_data_find(const mnc_data *data, size_t row, mnc_sparse_row *record, mnc_real *values);
 
 /* x[0 ... features) of one row as reals, zeros up to ld. */
 void mnc_data_row(const mnc_data *data, size_t row, mnc_real *out, size_t ld);

@@ -33,6 +33,15 @@ enum {
  * feature << 8 | code, ascending. */
 typedef uint32_t mnc_sparse_row;
 
+/* The rows of a pass. An entry's value is table[code] or, where table is NULL, values[row * ld + its place among the
+ * row's entries]. */
+typedef struct mnc_sparse {
+    const mnc_sparse_row *const *rows;
+    const mnc_real *table;
+    const mnc_real *values;
+    size_t ld;
+} mnc_sparse;
+
 /* z = x w + bias for a range of rows and panels. */
 typedef struct mnc_product {
     const mnc_real *weights;
@@ -127,8 +136,8 @@ typedef struct mnc_kernels {
 
     /* z = ((chain of fma over k) + bias) + 0. x: [row, ldx]. Overwrites. */
     void (*dense_forward)(const mnc_product *p, const mnc_real *x, size_t ldx);
-    /* The same bits from the index; rows[row], table[code] is the value. */
-    void (*sparse_forward)(const mnc_product *p, const mnc_sparse_row *const *rows, const mnc_real *table);
+    /* The same bits from the non-zero inputs. */
+    void (*sparse_forward)(const mnc_product *p, const mnc_sparse *x);
     /* dx[row, k] = (chain over j of delta[row, j] w[k, j]) * f[row, k], k < inputs; f NULL: ones. `p` gives weights,
      * inputs and rows; panels 0 ... panel1 - 1 cover `outputs` columns. Overwrites columns below inputs; z is dx.
      * scratch: real[16 * panel1, MNC_SAMPLE_BLOCK]. */
@@ -138,9 +147,8 @@ typedef struct mnc_kernels {
     void (*dense_gradient)(mnc_real *g, const mnc_real *x, size_t ldx, size_t k0, size_t k1, const mnc_real *delta,
                            size_t ldd, size_t row0, size_t row1, size_t panel0, size_t panel1);
     /* The same for the `width` features of blocks block0 ... block1 - 1 of `blocks`; at most MNC_SPARSE_PANELS panels. */
-    void (*sparse_gradient)(mnc_real *g, const mnc_sparse_row *const *rows, const mnc_real *table, size_t blocks,
-                            size_t block0, size_t block1, size_t width, const mnc_real *delta, size_t ldd, size_t row0,
-                            size_t row1, size_t panel0, size_t panel1);
+    void (*sparse_gradient)(mnc_real *g, const mnc_sparse *x, size_t blocks, size_t block0, size_t block1, size_t width,
+                            const mnc_real *delta, size_t ldd, size_t row0, size_t row1, size_t panel0, size_t panel1);
     /* g[panel - panel0][16] = chain of adds over rows of delta. Overwrites. */
     void (*bias_gradient)(mnc_real *g, const mnc_real *delta, size_t ldd, size_t row0, size_t row1, size_t panel0,
                           size_t panel1);

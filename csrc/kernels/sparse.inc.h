@@ -7,8 +7,8 @@
 /* What the rows of one product over the blocks block0 ... block1 - 1 share; w and z are those of the first panel. */
 typedef struct {
     const mnc_product *p;
-    const mnc_sparse_row *const *rows;
-    const MNC_REAL *table, *w;
+    const mnc_sparse *x;
+    const MNC_REAL *w;
     MNC_REAL *z;
     size_t blocks, block0, block1;
 } sparse_job;
@@ -16,6 +16,7 @@ typedef struct {
 /* A row on its way: the entries still to come, and its chains. */
 typedef struct {
     const mnc_sparse_row *at;
+    const MNC_REAL *value; /* of entry at[0], unless there is a table */
     size_t left, row;
     vf acc[MNC_SPARSE_PANELS];
 } sparse_stream;
@@ -24,26 +25,27 @@ typedef struct {
 MNC_INLINE void sparse_prefetch(const sparse_job *job, size_t row) {
     enum { AHEAD = 4, LINES = 12 }; /* 12 lines hold the records of nine of ten digits */
     if (row + AHEAD >= job->p->row1) return;
-    const char *record = (const char *)job->rows[row + AHEAD];
+    const char *record = (const char *)job->x->rows[row + AHEAD];
 #pragma GCC unroll 12
     for (int line = 0; line < LINES; line++) __builtin_prefetch(record + 64 * line);
 }
 
-MNC_INLINE void sparse_start(const int n, const sparse_job *job, size_t row, sparse_stream *s) {
-    const mnc_sparse_row *record = job->rows[row];
+MNC_INLINE void sparse_start(const int n, const bool coded, const sparse_job *job, size_t row, sparse_stream *s) {
+    const mnc_sparse_row *record = job->x->rows[row];
     const size_t begin = job->block0 ? record[job->block0 - 1] : 0;
     const vf zero = vf_set1(0);
-    if (job->block0 == 0) sparse_prefetch(job, row);
+    if (coded && job->block0 == 0) sparse_prefetch(job, row);
     s->row = row;
     s->at = record + job->blocks + begin;
+    s->value = coded ? NULL : (const MNC_REAL *)job->x->values + row * job->x->ld + begin;
     s->left = record[job->block1 - 1] - begin;
 #pragma GCC unroll 8
     for (int j = 0; j < n; j++) s->acc[j] = job->block0 ? vf_load(job->z + row * job->p->ldz + j * MNC_PANEL) : zero;
 }
 
-MNC_INLINE void sparse_entry(const int n, const sparse_job *job, size_t i, sparse_stream *s) {
+MNC_INLINE void sparse_entry(const int n, const bool coded, const sparse_job *job, size_t i, sparse_stream *s) {
     const mnc_sparse_row entry = s->at[i];
-    const vf x = vf_set1(job->table[entry & 255]);
+    const vf x = vf_set1(coded ? ((const MNC_REAL *)job->x->table)[entry & 255] : s->value[i]);
     const MNC_REAL *w = job->w + (size_t)(entry >> 8) * MNC_PANEL;
 #pragma GCC unroll 8
     for (int j = 0; j < n; j++) s->acc[j] = vf_fma(x, vf_load(w + (size_t)j * job->p->panel_size), s->acc[j]);
@@ -63,75 +65,83 @@ MNC_INLINE void sparse_finish(const int n, const sparse_job *job, const sparse_s
 
 /* A chain of fused multiply-adds waits for its own latency, and where a row ends no branch predictor knows. So m rows go
  * side by side until one of them ends; the next row takes its place. There are at least m rows. */
-MNC_INLINE void sparse_forward_rows(const int n, const int m, const sparse_job *job) {
+MNC_INLINE void sparse_forward_rows(const int n, const int m, const bool coded, const sparse_job *job) {
     const size_t end = job->p->row1;
     size_t next = job->p->row0;
     sparse_stream s[MNC_SPARSE_PANELS];
 #pragma GCC unroll 4
-    for (int r = 0; r < m; r++) sparse_start(n, job, next++, &s[r]);
+    for (int r = 0; r < m; r++) sparse_start(n, coded, job, next++, &s[r]);
     for (bool more = true; more;) {
         size_t common = s[0].left;
 #pragma GCC unroll 4
         for (int r = 1; r < m; r++) common = s[r].left < common ? s[r].left : common;
         for (size_t i = 0; i < common; i++)
 #pragma GCC unroll 4
-            for (int r = 0; r < m; r++) sparse_entry(n, job, i, &s[r]);
+            for (int r = 0; r < m; r++) sparse_entry(n, coded, job, i, &s[r]);
 #pragma GCC unroll 4
         for (int r = 0; r < m; r++) {
             s[r].at += common;
+            if (!coded) s[r].value += common;
             s[r].left -= common;
             if (s[r].left) continue;
             sparse_finish(n, job, &s[r]);
             if (next < end)
-                sparse_start(n, job, next++, &s[r]);
+                sparse_start(n, coded, job, next++, &s[r]);
             else
                 more = false;
         }
     }
 #pragma GCC unroll 4
     for (int r = 0; r < m; r++) {
-        for (size_t i = 0; i < s[r].left; i++) sparse_entry(n, job, i, &s[r]);
+        for (size_t i = 0; i < s[r].left; i++) sparse_entry(n, coded, job, i, &s[r]);
         sparse_finish(n, job, &s[r]);
     }
 }
 
 /* n panels, in passes over as many blocks as keep the weights in use close. */
-MNC_INLINE void sparse_forward_panels(const int n, const mnc_product *p, const mnc_sparse_row *const *rows,
-                                      const MNC_REAL *table, size_t panel) {
+MNC_INLINE void sparse_forward_panels(const int n, const bool coded, const mnc_product *p, const mnc_sparse *x,
+                                      size_t panel) {
     const int chains = MNC_SPARSE_CHAINS / n, m = chains < 1                   ? 1
                                                   : chains < MNC_SPARSE_PANELS ? chains
                                                                                : MNC_SPARSE_PANELS;
     const size_t blocks = (p->inputs + MNC_FEATURE_BLOCK - 1) / MNC_FEATURE_BLOCK, span = n == 4 ? 8 : blocks;
     sparse_job job = {.p = p,
-                      .rows = rows,
-                      .table = table,
+                      .x = x,
                       .w = (const MNC_REAL *)p->weights + panel * p->panel_size,
                       .z = (MNC_REAL *)p->z + panel * MNC_PANEL,
                       .blocks = blocks};
     for (; job.block0 < blocks; job.block0 += span) {
         job.block1 = blocks - job.block0 < span ? blocks : job.block0 + span;
         if (p->row1 - p->row0 >= (size_t)m)
-            sparse_forward_rows(n, m, &job);
+            sparse_forward_rows(n, m, coded, &job);
         else if (p->row0 < p->row1)
-            sparse_forward_rows(n, 1, &job);
+            sparse_forward_rows(n, 1, coded, &job);
     }
 }
 
-static void MNC_K(sparse_forward)(const mnc_product *p, const mnc_sparse_row *const *rows, const mnc_real *table) {
+MNC_INLINE void sparse_forward_all(const bool coded, const mnc_product *p, const mnc_sparse *x) {
     size_t panel = p->panel0;
-    for (; panel + 4 <= p->panel1; panel += 4) sparse_forward_panels(4, p, rows, table, panel);
-    for (; panel + 2 <= p->panel1; panel += 2) sparse_forward_panels(2, p, rows, table, panel);
-    for (; panel < p->panel1; panel++) sparse_forward_panels(1, p, rows, table, panel);
+    for (; panel + 4 <= p->panel1; panel += 4) sparse_forward_panels(4, coded, p, x, panel);
+    for (; panel + 2 <= p->panel1; panel += 2) sparse_forward_panels(2, coded, p, x, panel);
+    for (; panel < p->panel1; panel++) sparse_forward_panels(1, coded, p, x, panel);
+}
+
+static void MNC_K(sparse_forward)(const mnc_product *p, const mnc_sparse *x) {
+    if (x->table)
+        sparse_forward_all(true, p, x);
+    else
+        sparse_forward_all(false, p, x);
 }
 
 /* ---------------------------------------------------------------- gradient */
-MNC_INLINE void sparse_gradient_panels(const int n, MNC_REAL *g, size_t width, const mnc_sparse_row *const *rows,
-                                       const MNC_REAL *table, size_t blocks, size_t block0, size_t block1,
-                                       const MNC_REAL *delta, size_t ldd, size_t row0, size_t row1) {
+MNC_INLINE void sparse_gradient_panels(const int n, MNC_REAL *g, size_t width, const mnc_sparse *in, size_t blocks,
+                                       size_t block0, size_t block1, const MNC_REAL *delta, size_t ldd, size_t row0,
+                                       size_t row1) {
+    const MNC_REAL *table = in->table;
     const size_t g_panel = width * MNC_PANEL;
     const uint32_t first = (uint32_t)(block0 * MNC_FEATURE_BLOCK);
     for (size_t row = row0; row < row1; row++) {
-        const mnc_sparse_row *record = rows[row], *entries = record + blocks;
+        const mnc_sparse_row *record = in->rows[row], *entries = record + blocks;
         const mnc_sparse_row *entry = entries + (block0 ? record[block0 - 1] : 0), *end = entries + record[block1 - 1];
         vf d[MNC_SPARSE_PANELS];
 #pragma GCC unroll 8
@@ -146,13 +156,13 @@ MNC_INLINE void sparse_gradient_panels(const int n, MNC_REAL *g, size_t width, c
     }
 }
 
-static void MNC_K(sparse_gradient)(mnc_real *g, const mnc_sparse_row *const *rows, const mnc_real *table, size_t blocks,
-                                   size_t block0, size_t block1, size_t width, const mnc_real *delta, size_t ldd,
-                                   size_t row0, size_t row1, size_t panel0, size_t panel1) {
+static void MNC_K(sparse_gradient)(mnc_real *g, const mnc_sparse *x, size_t blocks, size_t block0, size_t block1,
+                                   size_t width, const mnc_real *delta, size_t ldd, size_t row0, size_t row1,
+                                   size_t panel0, size_t panel1) {
     const size_t n = panel1 - panel0;
     const MNC_REAL *d = (const MNC_REAL *)delta + panel0 * MNC_PANEL;
     memset(g, 0, n * width * MNC_PANEL * sizeof(MNC_REAL));
-#define CASE(n) sparse_gradient_panels(n, g, width, rows, table, blocks, block0, block1, d, ldd, row0, row1)
+#define CASE(n) sparse_gradient_panels(n, g, width, x, blocks, block0, block1, d, ldd, row0, row1)
     switch (n) {
     case 1: CASE(1); break;
     case 2: CASE(2); break;

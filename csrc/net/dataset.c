@@ -79,7 +79,7 @@ static mnc_status build_index(mnc_data *data, mnc_context *context, size_t wante
         return MNC_OK;
     }
     /* counts become offsets in place */
-    data->blocks = (data->features + MNC_FEATURE_BLOCK - 1) / MNC_FEATURE_BLOCK;
+    data->blocks = mnc_index_blocks(data->features);
     size_t words = 0;
     for (size_t row = 0; row <= data->n; row++) {
         const size_t count = j.counts[row];
@@ -104,8 +104,9 @@ static void fill_table(mnc_data *data, const double *table) {
     data->kernels->convert(data->table, MNC_REAL64, values, 256);
 }
 
-mnc_status mnc_data_create(mnc_data **out, mnc_context *context, mnc_dtype dtype, mnc_element element, const void *x,
-                           size_t n, size_t features, const double *table, mnc_error *err) {
+/* A data set of which nothing is known yet but where it lies. */
+static mnc_status describe(mnc_data **out, const mnc_context *context, mnc_dtype dtype, mnc_element element,
+                           const void *x, size_t n, size_t features, const double *table, mnc_error *err) {
     void *block = NULL, *values = NULL;
     size_t size = 0;
     if (features < 1 || features > (1u << 24))
@@ -115,23 +116,35 @@ mnc_status mnc_data_create(mnc_data **out, mnc_context *context, mnc_dtype dtype
     if ((unsigned)dtype > MNC_FLOAT64) return mnc_fail(err, MNC_INVALID, "unknown dtype %d", dtype);
     if ((unsigned)element > MNC_REAL64) return mnc_fail(err, MNC_INVALID, "unknown element type %d", element);
     const mnc_kernels *kernels = mnc_kernels_find(context->isa, dtype);
-    const size_t wanted = size > 100000 ? mnc_pool_threads(context->pool) : 1; /* below: some 50 microseconds */
     mnc_status status = mnc_allocate(&block, sizeof(mnc_data), err);
     if (status != MNC_OK) return status;
     mnc_data *data = block;
     status = mnc_allocate_array(&values, 256, kernels->real_size, err);
+    if (status != MNC_OK) {
+        mnc_release(block);
+        return status;
+    }
     data->kernels = kernels;
     data->n = n;
     data->features = features;
     data->element = element;
     data->x = x;
     data->table = values;
-    if (status == MNC_OK && element == MNC_UINT8) {
+    if (element == MNC_UINT8) {
         data->codes = x;
         fill_table(data, table);
-    } else if (status == MNC_OK) {
-        status = encode_floats(data, context, wanted, err);
     }
+    *out = data;
+    return MNC_OK;
+}
+
+mnc_status mnc_data_create(mnc_data **out, mnc_context *context, mnc_dtype dtype, mnc_element element, const void *x,
+                           size_t n, size_t features, const double *table, mnc_error *err) {
+    mnc_data *data = NULL;
+    mnc_status status = describe(&data, context, dtype, element, x, n, features, table, err);
+    if (status != MNC_OK) return status;
+    const size_t wanted = n * features > 100000 ? mnc_pool_threads(context->pool) : 1; /* below: some 50 microseconds */
+    if (element != MNC_UINT8) status = encode_floats(data, context, wanted, err);
     if (status == MNC_OK && data->codes) status = build_index(data, context, wanted, err);
     if (status != MNC_OK) {
         mnc_data_destroy(data);
@@ -144,6 +157,13 @@ mnc_status mnc_data_create(mnc_data **out, mnc_context *context, mnc_dtype dtype
     }
     *out = data;
     return MNC_OK;
+}
+
+mnc_status mnc_data_view(mnc_data **out, mnc_context *context, mnc_dtype dtype, mnc_element element, const void *x,
+                         size_t n, size_t features, const double *table, mnc_error *err) {
+    const mnc_status status = describe(out, context, dtype, element, x, n, features, table, err);
+    if (status == MNC_OK) (*out)->view = true;
+    return status;
 }
 
 void mnc_data_destroy(mnc_data *data) {

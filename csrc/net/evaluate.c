@@ -11,8 +11,6 @@ typedef struct {
     size_t first, n;
     char *outputs;
     double *losses;
-    mnc_plan *plans;   /* one per thread */
-    uint64_t *correct; /* likewise */
 } run;
 
 static void run_part(void *argument, const mnc_team *team, size_t thread) {
@@ -20,7 +18,7 @@ static void run_part(void *argument, const mnc_team *team, size_t thread) {
     const size_t classes = r->model->steps[r->model->n_steps - 1].outputs;
     const mnc_team alone = {team->pool, 1};
     mnc_pass pass = {.model = r->model,
-                     .plan = &r->plans[thread],
+                     .plan = &r->model->tally[thread].infer,
                      .data = r->data,
                      .team = &alone,
                      .tally = &r->model->tally[thread],
@@ -35,23 +33,8 @@ static void run_part(void *argument, const mnc_team *team, size_t thread) {
         mnc_pass_forward(&pass);
         mnc_pass_head(&pass, false, r->outputs ? mnc_at(r->model, r->outputs, done * classes) : NULL);
         if (r->losses) memcpy(r->losses + done, mnc_scratch(&pass, pass.plan->losses), pass.rows * sizeof *r->losses);
-        if (r->data->columns) r->correct[thread] += mnc_pass_correct(&pass);
+        if (r->data->columns) pass.tally->correct += mnc_pass_correct(&pass);
     }
-}
-
-static mnc_status prepare_threads(run *r, size_t threads, mnc_error *err) {
-    const size_t rows = r->n < BLOCK ? r->n : BLOCK;
-    mnc_status status = mnc_allocate_array((void **)&r->plans, threads, sizeof *r->plans, err);
-    if (status == MNC_OK) status = mnc_allocate_array((void **)&r->correct, threads, sizeof *r->correct, err);
-    for (size_t t = 0; t < threads && status == MNC_OK; t++)
-        status = mnc_plan_prepare(r->model, &r->plans[t], r->data, rows, 1, false, err);
-    return status;
-}
-
-static void release_threads(run *r, size_t threads) {
-    for (size_t t = 0; r->plans && t < threads; t++) mnc_plan_release(&r->plans[t]);
-    mnc_release(r->plans);
-    mnc_release(r->correct);
 }
 
 mnc_status mnc_evaluate(mnc_model *model, const mnc_data *data, size_t first, size_t n, void *outputs, double *losses,
@@ -63,12 +46,15 @@ mnc_status mnc_evaluate(mnc_model *model, const mnc_data *data, size_t first, si
         return mnc_fail(err, MNC_INVALID, "%zu rows from row %zu on were asked for, the data has %zu", n, first,
                         data->n);
     const size_t wanted = mnc_plan_team(model, data, n, false);
-    status = prepare_threads(&r, wanted, err);
-    if (status == MNC_OK) {
-        const size_t threads = mnc_context_run(model->context, wanted, run_part, &r);
-        if (model->workers < threads) model->workers = threads;
-        for (size_t t = 0; correct && t < threads; t++) *correct += r.correct[t];
+    const bool found = data->view && model->spec.dtype == MNC_FLOAT32 && mnc_data_mostly_zero(data, first, n);
+    const mnc_plan_need need = {.rows = n < BLOCK ? n : BLOCK, .threads = 1, .inference = true, .found = found};
+    for (size_t t = 0; t < wanted && status == MNC_OK; t++) {
+        status = mnc_plan_prepare(model, &model->tally[t].infer, data, &need, err);
+        model->tally[t].correct = 0;
     }
-    release_threads(&r, wanted);
-    return status;
+    if (status != MNC_OK) return status;
+    const size_t threads = mnc_context_run(model->context, wanted, run_part, &r);
+    if (model->workers < threads) model->workers = threads;
+    for (size_t t = 0; correct && t < threads; t++) *correct += model->tally[t].correct;
+    return MNC_OK;
 }

@@ -63,13 +63,21 @@ static void assemble_sparse(const mnc_pass *pass, size_t row0, size_t row1) {
                                           drops ? dropout.scale : 1, 256);
 }
 
+static void find_sparse(const mnc_pass *pass, size_t row0, size_t row1) {
+    const mnc_plan *plan = pass->plan;
+    for (size_t row = row0; row < row1; row++)
+        mnc_data_find(pass->data, row_id(pass, row),
+                      (mnc_sparse_row *)mnc_scratch(pass, plan->records) + row * plan->record_stride,
+                      mnc_at(pass->model, mnc_scratch(pass, plan->values), row * plan->values_ld));
+}
+
 void mnc_pass_inputs(mnc_pass *pass) {
     const mnc_plan *plan = pass->plan;
     if (plan->assembled) {
         size_t row0, row1;
         mnc_team_barrier(pass->team); /* the last chunk's inputs may still be read */
         mnc_split(pass->rows, 16, pass->team->size, pass->thread, &row0, &row1);
-        (plan->sparse ? assemble_sparse : assemble_dense)(pass, row0, row1);
+        (plan->found ? find_sparse : plan->sparse ? assemble_sparse : assemble_dense)(pass, row0, row1);
         mnc_team_barrier(pass->team);
     }
     if (!plan->sparse) return;
@@ -78,8 +86,10 @@ void mnc_pass_inputs(mnc_pass *pass) {
     for (size_t row = 0; row < pass->rows; row++)
         pointers[row] =
             plan->assembled ? records + row * plan->record_stride : mnc_index_row(pass->data, row_id(pass, row));
-    pass->row_pointers = pointers;
-    pass->table = plan->assembled ? mnc_scratch(pass, plan->table) : pass->data->table;
+    pass->sparse =
+        (mnc_sparse){.rows = pointers, .table = plan->assembled ? mnc_scratch(pass, plan->table) : pass->data->table};
+    if (plan->found)
+        pass->sparse = (mnc_sparse){.rows = pointers, .values = mnc_scratch(pass, plan->values), .ld = plan->values_ld};
 }
 
 /* ---------------------------------------------------------------- steps */
@@ -102,7 +112,7 @@ static void forward_dense(const mnc_pass *pass, size_t s, const range *r) {
                                  .panel1 = r->panel1};
     if (s == 0 && pass->plan->sparse) {
         pass->tally->counters.sparse_forward++;
-        model->kernels->sparse_forward(&product, pass->row_pointers, pass->table);
+        model->kernels->sparse_forward(&product, &pass->sparse);
     } else {
         pass->tally->counters.dense_forward++;
         model->kernels->dense_forward(

@@ -157,6 +157,7 @@ mnc_status mnc_model_create(mnc_model **out, mnc_context *context, const mnc_spe
 void mnc_model_destroy(mnc_model *model) {
     if (!model) return;
     mnc_plan_release(&model->train);
+    for (size_t t = 0; model->tally && t < MNC_MAX_THREADS; t++) mnc_plan_release(&model->tally[t].infer);
     for (size_t i = 0; i < 3; i++) mnc_release(model->slots[i]);
     mnc_release(model->gradients);
     mnc_release(model->values);

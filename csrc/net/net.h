@@ -26,25 +26,20 @@ typedef struct mnc_step {
     bool has_f;                         /* training needs a derivative buffer */
 } mnc_step;
 
-/* What each thread keeps to itself; a cache line apart. */
-typedef struct mnc_tally {
-    mnc_counters counters;
-    uint64_t pieces; /* of work */
-    char pad[64];
-} mnc_tally;
-
 /* Scratch of one kind of pass. Offsets count bytes in the arena. */
 typedef struct mnc_plan {
     char *arena;
     size_t rows;    /* capacity: rows of a batch, or of a chunk of it */
     size_t threads; /* capacity */
-    bool sparse;    /* step 0 reads the index */
-    bool assembled; /* inputs are put together for each chunk: in x if dense, in records if sparse with dropout */
+    bool inference; /* outputs only: without derivatives and deltas */
+    bool sparse;    /* step 0 reads records of non-zero inputs: */
+    bool found;     /* found for each chunk, with their values, in data that has no index */
+    bool assembled; /* inputs are put together for each chunk: in x if dense, in records if found or with dropout */
     bool with_dx;
     size_t *a, *f, *delta, *xhat; /* one per step, inside `offsets` */
     size_t *offsets;
     size_t first_a[2]; /* a of step 0, by turns: the next chunk begins while others still read this one's */
-    size_t x, dx, records, record_stride;
+    size_t x, dx, records, record_stride, values, values_ld;
     size_t norm; /* per step: inv, mean, variance, dgamma, dbeta, [max ld] each */
     size_t norm_stride, norm_vector;
     size_t table;                           /* scaled for input dropout */
@@ -53,6 +48,15 @@ typedef struct mnc_plan {
     size_t thread, thread_stride;                    /* per thread: */
     size_t row_pointers, gradient, head, transposed; /* offsets within a thread's part */
 } mnc_plan;
+
+/* What each thread keeps to itself; a cache line apart. */
+typedef struct mnc_tally {
+    mnc_counters counters;
+    uint64_t pieces;  /* of work */
+    mnc_plan infer;   /* its scratch for evaluation; it stays, since predictions are often small and many */
+    uint64_t correct; /* rows of the evaluation under way */
+    char pad[64];
+} mnc_tally;
 
 struct mnc_model {
     mnc_context *context;
@@ -95,9 +99,15 @@ mnc_status mnc_spec_check(const mnc_spec *spec, mnc_error *err);
 double mnc_panel_penalty(const mnc_model *model, const mnc_step *step, size_t panel);
 
 /* ---------------------------------------------------------------- plan.c */
-/* Makes *plan fit for passes of `rows` rows of data by `threads` threads; keeps it if it already is. */
-mnc_status mnc_plan_prepare(const mnc_model *model, mnc_plan *plan, const mnc_data *data, size_t rows, size_t threads,
-                            bool with_dx, mnc_error *err);
+/* What a pass takes: the fields of these names of an mnc_plan. */
+typedef struct mnc_plan_need {
+    size_t rows, threads;
+    bool inference, found, with_dx;
+} mnc_plan_need;
+
+/* Makes *plan fit for passes over data; keeps it if it already is. */
+mnc_status mnc_plan_prepare(const mnc_model *model, mnc_plan *plan, const mnc_data *data, const mnc_plan_need *need,
+                            mnc_error *err);
 void mnc_plan_release(mnc_plan *plan);
 /* Rows of a chunk: the batch, at most reduce_rows; all of it where batch normalisation needs the whole. */
 size_t mnc_plan_chunk(const mnc_model *model, size_t batch, bool training);
@@ -123,8 +133,7 @@ typedef struct mnc_pass {
     bool input_gradient;
     unsigned parity;
     uint64_t step;
-    const mnc_sparse_row *const *row_pointers; /* sparse: of this chunk */
-    const mnc_real *table;                     /* sparse: of this chunk */
+    mnc_sparse sparse; /* the inputs of this chunk, if the plan says so */
 } mnc_pass;
 
 static inline char *mnc_scratch(const mnc_pass *pass, size_t offset) { return pass->plan->arena + offset; }

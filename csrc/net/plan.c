@@ -1,7 +1,7 @@
 /* Scratch memory of passes, laid out once for the largest chunk seen.
  *
- *   for each step     a (for step 0 twice), f, delta, xhat of batch normalisation      [rows, ld]
- *   inputs            x [rows, ld_in], or records of the index without dropped inputs
+ *   for each step     a; but for inference f, delta, xhat of batch normalisation, a second a of step 0   [rows, ld]
+ *   inputs            x [rows, ld_in], or records: of the index without dropped inputs, or found, with their values
  *   for each row      loss, right or wrong;  for each panel its penalty
  *   for each thread   row pointers, a gradient block, the head's lanes, transposed deltas */
 #include "net/net.h"
@@ -27,14 +27,15 @@ static void lay_out_steps(const mnc_model *model, mnc_plan *plan, mnc_layout *la
     const size_t size = model->kernels->real_size;
     for (size_t s = 0; s < model->n_steps; s++) {
         const mnc_step *step = &model->steps[s];
+        const size_t training_rows = plan->inference ? 0 : plan->rows;
         plan->a[s] = reserve_matrix(layout, plan->rows, step->ld, size);
         if (s == 0) {
-            plan->first_a[0] = plan->a[0];
-            plan->first_a[1] = reserve_matrix(layout, plan->rows, step->ld, size);
+            plan->first_a[0] = plan->first_a[1] = plan->a[0];
+            if (!plan->inference) plan->first_a[1] = reserve_matrix(layout, plan->rows, step->ld, size);
         }
-        plan->f[s] = reserve_matrix(layout, step->has_f ? plan->rows : 0, step->ld, size);
-        plan->delta[s] = reserve_matrix(layout, plan->rows, step->ld, size);
-        plan->xhat[s] = reserve_matrix(layout, step->layer.kind == MNC_NORM ? plan->rows : 0, step->ld, size);
+        plan->f[s] = reserve_matrix(layout, step->has_f ? training_rows : 0, step->ld, size);
+        plan->delta[s] = reserve_matrix(layout, training_rows, step->ld, size);
+        plan->xhat[s] = reserve_matrix(layout, step->layer.kind == MNC_NORM ? training_rows : 0, step->ld, size);
         plan->n_panels += step->layer.kind == MNC_DENSE ? step->panels : 0;
     }
     plan->norm_vector = widest(model) * size;
@@ -46,7 +47,9 @@ static void lay_out_inputs(const mnc_model *model, mnc_plan *plan, mnc_layout *l
     const size_t size = model->kernels->real_size, ld = mnc_round16(model->spec.inputs);
     plan->x = reserve_matrix(layout, plan->sparse ? 0 : plan->rows, ld, size);
     plan->dx = reserve_matrix(layout, plan->with_dx ? plan->rows : 0, ld, size);
-    plan->record_stride = data->blocks + data->features;
+    plan->record_stride = mnc_index_blocks(data->features) + data->features;
+    plan->values_ld = data->features;
+    plan->values = reserve_matrix(layout, plan->found ? plan->rows : 0, plan->values_ld, size);
     plan->records = reserve_matrix(layout, plan->sparse && plan->assembled ? plan->rows : 0, plan->record_stride,
                                    sizeof(mnc_sparse_row));
     plan->table = mnc_reserve(layout, 256, size);
@@ -60,30 +63,33 @@ static void lay_out_threads(const mnc_model *model, mnc_plan *plan, mnc_layout *
     const size_t size = model->kernels->real_size, ld = widest(model);
     mnc_layout own = {0, false};
     plan->row_pointers = mnc_reserve(&own, plan->sparse ? plan->rows : 0, sizeof(mnc_sparse_row *));
-    plan->gradient = mnc_reserve(&own, (size_t)MNC_GRADIENT_BLOCKS * MNC_FEATURE_BLOCK * MNC_PANEL, size);
-    plan->head = reserve_matrix(&own, 3 * (size_t)MNC_PANEL, ld, size);
-    plan->transposed = reserve_matrix(&own, MNC_SAMPLE_BLOCK, ld, size);
+    plan->head = reserve_matrix(&own, 3 * (size_t)MNC_PANEL, model->steps[model->n_steps - 1].ld, size);
+    if (!plan->inference) {
+        plan->gradient = mnc_reserve(&own, (size_t)MNC_GRADIENT_BLOCKS * MNC_FEATURE_BLOCK * MNC_PANEL, size);
+        plan->transposed = reserve_matrix(&own, MNC_SAMPLE_BLOCK, ld, size);
+    }
     plan->thread_stride = own.bytes;
     plan->thread = mnc_reserve(layout, plan->threads, own.bytes);
     layout->overflow |= own.overflow;
 }
 
 /* True if `have` serves every pass that `need` would. */
-static bool serves(const mnc_plan *have, const mnc_plan *need, size_t record_stride) {
+static bool serves(const mnc_plan *have, const mnc_plan *need) {
     return have->arena && have->rows >= need->rows && have->threads >= need->threads && have->sparse == need->sparse &&
-           have->assembled == need->assembled && (have->with_dx || !need->with_dx) &&
-           (!need->sparse || have->record_stride == record_stride);
+           have->found == need->found && have->assembled == need->assembled && have->inference == need->inference &&
+           (have->with_dx || !need->with_dx);
 }
 
-mnc_status mnc_plan_prepare(const mnc_model *model, mnc_plan *plan, const mnc_data *data, size_t rows, size_t threads,
-                            bool with_dx, mnc_error *err) {
-    const mnc_step *first = &model->steps[0];
-    mnc_plan need = {.rows = rows,
-                     .threads = threads,
-                     .sparse = data->offsets && first->layer.kind == MNC_DENSE,
-                     .with_dx = with_dx};
-    need.assembled = !need.sparse || model->spec.input_dropout > 0;
-    if (serves(plan, &need, data->blocks + data->features)) return MNC_OK;
+mnc_status mnc_plan_prepare(const mnc_model *model, mnc_plan *plan, const mnc_data *data, const mnc_plan_need *what,
+                            mnc_error *err) {
+    mnc_plan need = {.rows = what->rows,
+                     .threads = what->threads,
+                     .inference = what->inference,
+                     .sparse = (data->offsets || what->found) && model->steps[0].layer.kind == MNC_DENSE,
+                     .with_dx = what->with_dx};
+    need.found = need.sparse && !data->offsets;
+    need.assembled = !need.sparse || need.found || (!need.inference && model->spec.input_dropout > 0);
+    if (serves(plan, &need)) return MNC_OK;
     void *offsets = NULL, *arena = NULL;
     mnc_status status = mnc_allocate_array(&offsets, 4 * model->n_steps, sizeof(size_t), err);
     if (status != MNC_OK) return status;

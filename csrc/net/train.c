@@ -14,8 +14,10 @@ static double now(void) {
 
 static mnc_status prepare(mnc_model *model, const mnc_data *data, size_t batch, bool training, bool with_dx,
                           mnc_error *err) {
-    const size_t rows = mnc_plan_chunk(model, batch, training), threads = mnc_pool_threads(model->context->pool);
-    return mnc_plan_prepare(model, &model->train, data, rows, threads, with_dx, err);
+    const mnc_plan_need need = {.rows = mnc_plan_chunk(model, batch, training),
+                                .threads = mnc_pool_threads(model->context->pool),
+                                .with_dx = with_dx};
+    return mnc_plan_prepare(model, &model->train, data, &need, err);
 }
 
 /* With at most the threads that the plan has scratch for: the pool may have been given more meanwhile. */

@@ -40,7 +40,7 @@ static void dense_block(const mnc_pass *pass, const mnc_sink *sink, size_t s, si
         const bool first = sink->first && row0 == 0, last = sink->last && rows == left;
         if (sparse) {
             pass->tally->counters.sparse_gradient++;
-            k->sparse_gradient(g, pass->row_pointers, pass->table, pass->data->blocks, k0 / MNC_FEATURE_BLOCK,
+            k->sparse_gradient(g, &pass->sparse, pass->data->blocks, k0 / MNC_FEATURE_BLOCK,
                                (k1 + MNC_FEATURE_BLOCK - 1) / MNC_FEATURE_BLOCK, k1 - k0, delta, step->ld, row0,
                                row0 + rows, panel0, panel1);
         } else {

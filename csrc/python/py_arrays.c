@@ -93,6 +93,19 @@ int mncpy_array_view(PyObject *object, const char *name, mncpy_element element, 
     return mncpy_array_view_any(object, name, &element, 1, rank, view);
 }
 
+bool mncpy_array_is_plain(PyObject *object, size_t features, size_t most_rows, mncpy_array *view) {
+    if (!PyArray_CheckExact(object)) return false;
+    PyArrayObject *const array = (PyArrayObject *)object;
+    const int type = PyArray_TYPE(array), rank = PyArray_NDIM(array);
+    if ((type != NPY_UINT8 && type != NPY_FLOAT32) || rank < 1 || rank > 3 || !PyArray_IS_C_CONTIGUOUS(array) ||
+        !PyArray_ISALIGNED(array) || !PyArray_ISNOTSWAPPED(array))
+        return false;
+    const size_t size = (size_t)PyArray_SIZE(array), rows = size == features ? 1 : (size_t)PyArray_DIM(array, 0);
+    if (rows < 1 || rows > most_rows || size / rows != features || size % rows != 0) return false;
+    *view = (mncpy_array){PyArray_DATA(array), type == NPY_UINT8 ? MNCPY_UINT8 : MNCPY_FLOAT32, rows, features};
+    return true;
+}
+
 int mncpy_array_check_writable(PyObject *object, const char *name) {
     PyArrayObject *const array = as_array(object, name);
     if (!array) return -1;

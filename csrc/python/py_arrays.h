@@ -27,6 +27,9 @@ int mncpy_array_view(PyObject *object, const char *name, mncpy_element element, 
 /* The same for one of up to three element types. */
 int mncpy_array_view_any(PyObject *object, const char *name, const mncpy_element *wanted, size_t n_wanted, int rank,
                          mncpy_array *view);
+/* Whether object is up to most_rows images of `features` uint8 or float32 pixels each, C-contiguous, shaped (n, ...) or, one
+ * image, (...). No exception is set; view is valid if so. */
+bool mncpy_array_is_plain(PyObject *object, size_t features, size_t most_rows, mncpy_array *view);
 int mncpy_array_check_writable(PyObject *object, const char *name);
 /* ValueError unless the view has that many elements, or that many rows and columns. */
 int mncpy_array_check_size(const mncpy_array *view, const char *name, size_t size);

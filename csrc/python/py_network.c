@@ -133,6 +133,9 @@ static PyMethodDef network_methods[] = {
     {"evaluate", mncpy_network_evaluate, METH_O,
      "evaluate($self, data, /)\n--\n\n(sum of weight * loss, number right, outputs)."},
     {"predict", mncpy_network_predict, METH_O, "predict($self, data, /)\n--\n\nThe outputs (n, C)."},
+    {"predict_few", mncpy_network_predict_few, METH_O,
+     "predict_few($self, x, /)\n--\n\n"
+     "The same for up to 15 images as they are, uint8 pixels divided by 255; None if x is not a plain array of them."},
     {"penalty", mncpy_network_penalty, METH_NOARGS, "penalty($self, /)\n--\n\nSum of the layers' l1 and l2 penalties."},
     {"hash", mncpy_network_hash, METH_NOARGS, "hash($self, /)\n--\n\nFNV-1a of the bytes of all values."},
     {"counters", mncpy_network_counters, METH_NOARGS, "counters($self, /)\n--\n\nWhat really ran, as a dict."},

@@ -32,11 +32,17 @@ PyObject *mncpy_network_penalty(PyObject *self, PyObject *nothing);
 PyObject *mncpy_network_hash(PyObject *self, PyObject *nothing);
 PyObject *mncpy_network_counters(PyObject *self, PyObject *nothing);
 
-/* The methods that compute (py_training.c). */
+/* The argument as data that this network can run on, or NULL with an exception (py_inference.c). */
+const data_object *mncpy_data_argument(network_object *self, PyObject *object, bool needs_targets);
+
+/* The methods that train (py_training.c). */
 PyObject *mncpy_network_fit(PyObject *self, PyObject *args);
 PyObject *mncpy_network_gradients(PyObject *self, PyObject *args);
 PyObject *mncpy_network_forward_training(PyObject *self, PyObject *args);
+
+/* The methods that only read the weights (py_inference.c). */
 PyObject *mncpy_network_evaluate(PyObject *self, PyObject *data);
 PyObject *mncpy_network_predict(PyObject *self, PyObject *data);
+PyObject *mncpy_network_predict_few(PyObject *self, PyObject *x);
 
 #endif

@@ -176,8 +176,8 @@ static void bias_gradient(bench *b, const mnc_kernels *k) {
 
 typedef struct {
     size_t blocks;
-    const mnc_sparse_row *const *rows; /* NULL outside row0 ... row1 - 1, so that nobody looks there */
-    const mnc_real *table, *dense;     /* [rows, ld_in] */
+    mnc_sparse coded, valued; /* rows are NULL outside row0 ... row1 - 1, so that nobody looks there */
+    const mnc_real *dense;    /* [rows, ld_in] */
 } sparse_inputs;
 
 /* Codes of which one in `one_in` is not zero, as an index and as reals. */
@@ -187,6 +187,7 @@ static sparse_inputs random_sparse(bench *b, const shape *s, size_t one_in, doub
     const mnc_sparse_row **rows = take(b, s->rows, sizeof *rows, BYTES);
     static mnc_sparse_row stream[70 * (16 + 785)];
     size_t at = 0;
+    mnc_real *values = take_reals(b, s->rows * s->inputs, 1);
     set(b, table, 0, 0);
     for (size_t row = 0; row < s->rows; row++) {
         mnc_sparse_row *record = stream + at, *entries = record + blocks;
@@ -194,7 +195,10 @@ static sparse_inputs random_sparse(bench *b, const shape *s, size_t one_in, doub
         for (size_t j = 0; j < s->inputs; j++) {
             const uint32_t code = random_chance(&b->random, one_in) ? (uint32_t)random_between(&b->random, 1, 255) : 0;
             set(b, dense, row * s->ld_in + j, get(b, table, code));
-            if (code) entries[count++] = (uint32_t)j << 8 | code;
+            if (code) {
+                set(b, values, row * s->inputs + count, get(b, table, code));
+                entries[count++] = (uint32_t)j << 8 | code;
+            }
             record[j / MNC_FEATURE_BLOCK] = count;
         }
         rows[row] = row >= s->row0 && row < s->row1 ? record : NULL;
@@ -205,7 +209,8 @@ static sparse_inputs random_sparse(bench *b, const shape *s, size_t one_in, doub
     memcpy(guarded_stream, stream, at * sizeof *stream);
     for (size_t row = 0; row < s->rows; row++)
         if (rows[row]) rows[row] = guarded_stream + (rows[row] - stream);
-    return (sparse_inputs){blocks, rows, table, dense};
+    return (sparse_inputs){
+        blocks, {.rows = rows, .table = table}, {.rows = rows, .values = values, .ld = s->inputs}, dense};
 }
 
 static void sparse_forward(bench *b, const mnc_kernels *k) {
@@ -217,7 +222,7 @@ static void sparse_forward(bench *b, const mnc_kernels *k) {
     allow(b, p.z, s.row0, s.row1, s.ld, s.panel0 * MNC_PANEL, s.panel1 * MNC_PANEL);
     allow(b, dense.z, s.row0, s.row1, s.ld, s.panel0 * MNC_PANEL, s.panel1 * MNC_PANEL);
     begin(b);
-    k->sparse_forward(&p, x.rows, x.table);
+    k->sparse_forward(&p, random_chance(&b->random, 2) ? &x.coded : &x.valued);
     k->dense_forward(&dense, x.dense, s.ld_in);
     CHECK(memcmp(p.z, dense.z, s.rows * s.ld * real_size(b)) == 0, "%s: not the bits of dense_forward", b->what);
 }
@@ -235,8 +240,7 @@ static void sparse_gradient(bench *b, const mnc_kernels *k) {
     allow_all(b, g, n);
     allow_all(b, dense, n);
     begin(b);
-    k->sparse_gradient(g, x.rows, x.table, x.blocks, block, block + 1, width, delta, s.ld, s.row0, s.row1, s.panel0,
-                       s.panel1);
+    k->sparse_gradient(g, &x.coded, x.blocks, block, block + 1, width, delta, s.ld, s.row0, s.row1, s.panel0, s.panel1);
     k->dense_gradient(dense, x.dense, s.ld_in, k0, k0 + width, delta, s.ld, s.row0, s.row1, s.panel0, s.panel1);
     /* A chain that ends in an underflow to -0 differs from one that goes on with a skipped zero; + 0 makes them equal,
      * and everybody who uses a gradient adds it first. */
