@@ -9,12 +9,14 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core, _inputs, _plan, losses, optimizers, progress, schedules
+from . import _checkpoint, _core, _inputs, _plan, losses, optimizers, progress, schedules
 from ._confusion import count_cells
+from ._divergence import not_finite
 from ._feed import Feed, head_of
+from ._fingerprint import Fingerprint
+from ._hooks import Hooks
 from ._structure import Structure
-from ._training import Run, not_finite, run
-from .callbacks import Hooks
+from ._training import Run, alone, run
 from .history import History
 from .layers import Dropout, Flatten, InputLayer, Rescaling
 from .results import Evaluation, Output, accuracy_name
@@ -84,6 +86,7 @@ class Sequential(Structure):
         optimizer: object = None,
         loss: object = None,
         evaluate_training: bool = False,
+        resume: "bool | str | os.PathLike[str]" = False,
     ) -> History:
         """Trains for epochs - initial_epoch passes over the data and returns their `History`.
 
@@ -97,28 +100,98 @@ class Sequential(Structure):
         verbose: see `mnist_c.progress`. callbacks: objects of `mnist_c.callbacks`, called in that order.
         evaluate_training: after each epoch evaluate the training data, too: "eval_loss" and "eval_accuracy" in the
         history can be compared with "val_loss", while "loss" is measured on the way, with dropout.
+        resume: a file of `callbacks.ModelCheckpoint`, or True after Ctrl-C or `request_stop` in this process: weights,
+        optimizer, callbacks and history are taken from there, and training goes on, also within an epoch, to the bits
+        of the run that was never interrupted, whatever the number of threads or the machine. All other arguments and
+        the data must be as they were; `ResumeError` says what is not. With True, data changed in place go unnoticed.
 
         Everything is checked first: on ValueError or TypeError the model is as it was. Ctrl-C raises KeyboardInterrupt;
         the model keeps its weights, `model.history` the epochs so far. NotFiniteError: the loss became infinite or NaN;
-        it has `epoch` and `batch`, and the weights are those before that batch.
+        it has `epoch`, `batch`, `layer` and `quantity`, and the weights are those before that batch. RuntimeError: the
+        model is in use in another thread.
         """
-        settings: dict[str, Any] = {
-            "batch_size": _inputs.whole("batch_size", 32 if batch_size is None else batch_size, 1),
-            "epochs": _inputs.whole("epochs", epochs, 0),
-            "initial_epoch": _inputs.whole("initial_epoch", initial_epoch, 0),
-            "shuffle": _inputs.flag("shuffle", shuffle),
-            "evaluate_training": _inputs.flag("evaluate_training", evaluate_training),
-            "verbose": progress.check_verbose(verbose),
-            "hooks": Hooks(callbacks),
-        }
+        with alone(self):
+            return self._fit(
+                x,
+                y,
+                {
+                    "batch_size": _inputs.whole("batch_size", 32 if batch_size is None else batch_size, 1),
+                    "epochs": _inputs.whole("epochs", epochs, 0),
+                    "initial_epoch": _inputs.whole("initial_epoch", initial_epoch, 0),
+                    "shuffle": _inputs.flag("shuffle", shuffle),
+                    "evaluate_training": _inputs.flag("evaluate_training", evaluate_training),
+                },
+                Hooks(callbacks),
+                (sample_weight, class_weight, validation_split, validation_data),
+                progress.check_verbose(verbose),
+                optimizer,
+                loss,
+                resume,
+            )
+
+    def _fit(
+        self,
+        x: object,
+        y: object,
+        arguments: dict[str, Any],
+        hooks: Hooks,
+        rows: tuple[object, object, object, object],
+        verbose: int,
+        optimizer: object,
+        loss: object,
+        resume: "bool | str | os.PathLike[str]",
+    ) -> History:
+        """arguments: those that a checkpoint keeps. rows: those that say which rows train, and how much they count."""
         new_optimizer = self._choose_optimizer(optimizer)
         feed = Feed.choose(self, x, y, loss)
-        train, validation = feed.split(x, y, sample_weight, class_weight, validation_split, validation_data)
+        train, validation = feed.split(x, y, *rows)
+        data = Fingerprint(train, validation)
+        settings = _checkpoint.settings(self, feed, new_optimizer, hooks, **arguments)
+        checkpoint = self._checkpoint_of(resume, settings, data)
+        job = Run(
+            train=feed.core_data(train),
+            validation=None if validation is None else feed.core_data(validation),
+            verbose=verbose,
+            hooks=hooks,
+            settings=settings if checkpoint is None else checkpoint.settings,
+            data=data,
+            resume=checkpoint,
+            **arguments,
+        )
         self._build_for(feed.plan)
         if new_optimizer is not self.optimizer:
             self._optimizer_name = optimizer if isinstance(optimizer, str) else None
         self.loss, self.optimizer = feed.loss, new_optimizer
-        return run(self, Run(train=train, validation=validation, **settings))
+        return run(self, job)
+
+    def _checkpoint_of(
+        self, resume: "bool | str | os.PathLike[str]", settings: dict[str, Any], data: Fingerprint
+    ) -> _checkpoint.Checkpoint | None:
+        """The checkpoint that fit was asked to go on from, if these are its settings and data."""
+        if resume is False or resume is None:
+            return None
+        if resume is True:
+            if self._interrupted is None:
+                raise _checkpoint.ResumeError(
+                    "nothing was interrupted in this process since the last training of this model began: "
+                    "leave out resume=True, or give the path of a checkpoint"
+                )
+            checkpoint, where = self._interrupted, "the interrupted training"
+        else:
+            checkpoint, where = _checkpoint.read(resume), os.fspath(resume)
+        _checkpoint.check(checkpoint, settings, data, where)
+        return checkpoint
+
+    def request_stop(self, reason: str = "request") -> bool:
+        """Asks the `fit` that is running to end between two batches, at most about 50 ms of work later.
+
+        For other threads and for callbacks. `fit` then returns its history, whose stopped_by is `reason`, and
+        fit(..., resume=True) goes on to the same bits. Returns whether there is one; if not, nothing happens.
+        """
+        running = self._fitting is not None
+        if running:
+            self._stop_requested = str(reason)
+        return running
 
     def _choose_optimizer(self, optimizer: object) -> optimizers.Optimizer:
         """The optimizer to train with: a new one only if asked for."""
@@ -148,8 +221,9 @@ class Sequential(Structure):
         rates = schedules.rates(optimizer.learning_rate, step, 1)
         try:
             loss_sum, correct, rows = network.fit(data, np.arange(data.rows, dtype=np.uint32), data.rows, rates)
-        except _core.NotFiniteError as error:
-            raise not_finite(error, epoch) from None
+        except _core.NotFiniteError:
+            order = np.arange(data.rows, dtype=np.uint32)
+            raise not_finite(self, epoch, 0, feed.images(x, warn=False), data, order) from None
         return loss_sum / rows, self._share(correct, rows)
 
     def gradients(
