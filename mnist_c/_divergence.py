@@ -48,7 +48,7 @@ def find(model: "Sequential", images: NDArray[Any], data: _core.Data, rows: NDAr
     for i in reversed(range(len(state.tensors))):  # as backpropagation goes
         step, role, _, trainable = state.tensors[i]
         if trainable and not np.isfinite(network.get("gradient", i)).all():
-            return Place(owners[step].name, f"deltas, or the gradient of its {role}")
+            return Place(owners[step].name, f"deltas, or the gradient of its {role},")
     return None
 
 
