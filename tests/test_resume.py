@@ -16,7 +16,7 @@ import mnist_c as mc
 from mnist_c import _checkpoint
 from mnist_c.callbacks import Callback, LambdaCallback, LearningRateScheduler, ModelCheckpoint
 
-PROGRAM = Path(__file__).parent / "programs" / "interrupted.py"
+PROGRAM = Path(__file__).with_name("helpers_process.py")
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,10 @@
 """The training of `helpers_training` in a process of its own, to be killed and finished.
 
-    interrupted.py whole -        without interruption
-    interrupted.py train PATH     with a checkpoint after every batch
-    interrupted.py go-on PATH     resumes from it, with more of them
-    interrupted.py finish PATH    resumes from it at full speed
-    interrupted.py again -        after Ctrl-C resumes what was interrupted in this process
+    helpers_process.py whole -        without interruption
+    helpers_process.py train PATH     with a checkpoint after every batch
+    helpers_process.py go-on PATH     resumes from it, with more of them
+    helpers_process.py finish PATH    resumes from it at full speed
+    helpers_process.py again -        after Ctrl-C resumes what was interrupted in this process
 
 All but `whole` and `finish` print a line when they can be interrupted, and take their time; all print the result.
 """
@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
 
 from helpers_training import fit, make_model, result
 

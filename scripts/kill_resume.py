@@ -1,6 +1,6 @@
 """Kills trainings at random moments, resumes them, and compares the bits with the run that was never interrupted.
 
-    python tests/programs/kill_resume.py [--kills 200] [--signal KILL|INT] [--seed 0] [--in-saving 30]
+    python scripts/kill_resume.py [--kills 200] [--signal KILL|INT] [--seed 0] [--in-saving 30]
 
 Each training writes a checkpoint after every batch. It is killed, resumed in a new process with other threads and
 another instruction set, killed again, and so on until it is finished; then the next one begins. A kill counts as one
@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-PROGRAM = Path(__file__).with_name("interrupted.py")
+PROGRAM = Path(__file__).parents[1] / "tests" / "helpers_process.py"
 STARTING = 30  # seconds that a process may take until its first batch
 
 
