@@ -212,9 +212,15 @@ def _short(value: Any) -> str:
 
 
 def point_of(checkpoint: Checkpoint, epochs: int, steps: int) -> Point:
-    """Where it stands. Raises ResumeError for numbers that cannot be, as a file may hold any."""
-    record = checkpoint.record
-    history = record["history"]
+    """Where it stands. Raises ResumeError for values that cannot be, as a file may hold any."""
+    try:
+        return _point(checkpoint.record, epochs, steps)
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise ResumeError(f"the checkpoint stands at a place that such a training does not have: {error}") from None
+
+
+def _point(record: dict[str, Any], epochs: int, steps: int) -> Point:
+    history, rate = record["history"], record["learning_rate"]
     numbers = [record["epoch"], record["begun"], record["batch"], *record["totals"][1:], *record["counters"]]
     if (
         not all(type(number) is int and number >= 0 for number in numbers)
@@ -224,8 +230,9 @@ def point_of(checkpoint: Checkpoint, epochs: int, steps: int) -> Point:
         or record["phase"] not in (BEGIN, TRAIN, END)
         or record["epoch"] > epochs
         or record["batch"] > steps
+        or not (rate is None or (isinstance(rate, (int, float)) and math.isfinite(rate) and rate >= 0))
     ):
-        raise ResumeError("the checkpoint stands at a place that such a training does not have")
+        raise ValueError(f"epoch {record['epoch']}, batch {record['batch']}")
     return Point(
         epoch=record["epoch"],
         phase=record["phase"],
@@ -237,7 +244,7 @@ def point_of(checkpoint: Checkpoint, epochs: int, steps: int) -> Point:
         recorded=len(history["epoch"]),
         best=(history["best"][0], history["best"][1], history["best"][2]),
         states=record["callbacks"],
-        learning_rate=record["learning_rate"],
+        learning_rate=rate,
         stopped=record["stopped"] is True,
     )
 
@@ -254,7 +261,7 @@ def restore(model: "Sequential", checkpoint: Checkpoint) -> None:
     network.set_progress(*record["counters"])
     if record["learning_rate"] is not None:
         model.optimizer.learning_rate = record["learning_rate"]
-    model.stop_training = record["stopped"]
+    model.stop_training = record["stopped"] is True
 
 
 # ---------------------------------------------------------------- files

@@ -88,7 +88,7 @@ def save_model(
     metadata["contract_version"] = str(_core.CONTRACT_VERSION)
     if checkpoint is not None:
         metadata["checkpoint"], more = checkpoint
-        if set(more) & set(tensors):
+        if any(name.startswith(PREFIX) for name in tensors):
             raise ValueError(f"a layer's name begins with {PREFIX!r}, which names of checkpoints do: call it otherwise")
         tensors.update(more)
     _write(path, _MODEL, tensors, metadata)

@@ -10,7 +10,7 @@ from helpers_training import X, Y, fit, make_model
 
 import mnist_c as mc
 from mnist_c import _files, saving
-from mnist_c._checkpoint import read
+from mnist_c._checkpoint import read, write
 from mnist_c._packing import pack, unpack
 from mnist_c.callbacks import Callback, LambdaCallback, ModelCheckpoint
 
@@ -142,6 +142,45 @@ def test_packing_keeps_every_kind_of_value():
         pack({"f": print}, "p/", tensors)
     with pytest.raises(ValueError, match="kind of value"):
         unpack({"array": "missing"}, tensors)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"epoch": 99},
+        {"epoch": -1},
+        {"epoch": 1.5},
+        {"batch": 10},
+        {"phase": "middle"},
+        {"totals": [0.0]},
+        {"totals": 3},
+        {"counters": [1, 2]},
+        {"learning_rate": "high"},
+        {"learning_rate": -0.1},
+        {"history": {}},
+        {"history": {"epoch": [0], "learning_rate": [], "seconds": [], "history": {}, "best": [None, None, None]}},
+        {"more": 1},
+    ],
+    ids=str,
+)
+def test_a_file_that_tells_nonsense_is_refused_and_the_model_is_as_it_was(tmp_path, wrong):
+    path = tmp_path / "c"
+    model, saver = make_model(), ModelCheckpoint(path)
+    fit(model, [saver])
+    kept = read(path)
+    write(path, model, kept._replace(record={**kept.record, **wrong}))
+    other = make_model()
+    before = [w.tobytes() for w in other.get_weights()]
+    with pytest.raises(mc.ResumeError):
+        fit(other, [saver], resume=path)
+    assert [w.tobytes() for w in other.get_weights()] == before
+    assert other.history is None
+
+
+def test_a_layer_whose_name_a_checkpoint_needs_says_so(tmp_path):
+    model = mc.Sequential([mc.Dense(3, "softmax", input_dim=6, name="checkpoint")])
+    with pytest.raises(ValueError, match="call it otherwise"):
+        model.fit(X, Y, verbose=0, callbacks=[ModelCheckpoint(tmp_path / "c")])
 
 
 # ---------------------------------------------------------------- an old one stays until the new one lasts
