@@ -25,6 +25,7 @@ from ._config import plain
 from ._feed import Feed, head_of
 from ._fingerprint import Fingerprint
 from ._packing import Tensors, pack, unpack
+from ._state import State
 from .history import Best, History
 from .optimizers import Optimizer
 
@@ -95,13 +96,34 @@ class Point(NamedTuple):
         )
 
 
+class Arrays:
+    """Weights and moments of a model, (part, index) as the core calls them.
+
+    They are copied when they are asked for, or about to change: of a large model that takes longer than Ctrl-C may.
+    """
+
+    def __init__(self, state: State, parts: list[tuple[str, int]]) -> None:
+        self.parts = parts
+        self._state: State | None = state
+        self._copies: list[NDArray[Any]] = []
+
+    def copies(self) -> list[NDArray[Any]]:
+        """In the order of `parts`."""
+        if self._state is not None:
+            self._copies = [self._state.network.get(*part) for part in self.parts]
+            self._state = None
+        return self._copies
+
+
 class Checkpoint(NamedTuple):
-    """settings: what must be the same in `fit` for the same bits. data: the rows. arrays: (part, index) -> weights and
-    moments, as the core calls them. record: a `Point`, the core's counters, the states of callbacks and history."""
+    """settings: what must be the same in `fit` for the same bits. data: the rows. arrays: weights and moments.
+
+    record: a `Point`, the core's counters, the states of callbacks and history.
+    """
 
     settings: dict[str, Any]
     data: Fingerprint | str
-    arrays: dict[tuple[str, int], NDArray[Any]]
+    arrays: Arrays
     record: dict[str, Any]
 
 
@@ -143,7 +165,7 @@ def take(
     history: History,
     point: Point,
 ) -> Checkpoint:
-    """The state of a training that stands at `point`. Copies weights and moments."""
+    """The state of a training that stands at `point`."""
     point, state = point.now(), model._state
     live = point.phase == TRAIN
     begun_with = state.optimizer is model.optimizer
@@ -157,7 +179,7 @@ def take(
         callbacks=hooks.states() if live else point.states,
         history=history.get_state(point.recorded, point.best),
     )
-    return Checkpoint(settings, data, {key: state.network.get(*key) for key in parts}, record)
+    return Checkpoint(settings, data, Arrays(state, parts), record)
 
 
 # ---------------------------------------------------------------- going on
@@ -253,10 +275,11 @@ def restore(model: "Sequential", checkpoint: Checkpoint) -> None:
     """Gives the model the weights, moments, counters and the learning rate."""
     state, record = model._state, checkpoint.record
     assert model.optimizer is not None
+    state.changing()
     network = state.use_head(head_of(state.plan, model.loss))
     state.optimizer = None  # so that all moments begin with zeros
     state.use_optimizer(model.optimizer)
-    for (part, i), array in checkpoint.arrays.items():
+    for (part, i), array in zip(checkpoint.arrays.parts, checkpoint.arrays.copies(), strict=True):
         network.set(part, i, array)
     network.set_progress(*record["counters"])
     if record["learning_rate"] is not None:
@@ -295,5 +318,4 @@ def read(path: "str | os.PathLike[str]") -> Checkpoint:
         History(model, {}).set_state(record["history"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ResumeError(f"{path} holds no state of a training that can be understood: {error}") from None
-    arrays = {key: model._state.network.get(*key) for key in model._state.parts()}
-    return Checkpoint(settings, data, arrays, record)
+    return Checkpoint(settings, data, Arrays(model._state, model._state.parts()), record)

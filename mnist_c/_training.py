@@ -78,7 +78,7 @@ def run(model: "Sequential", job: Run) -> History:
     point = None if job.resume is None else _checkpoint.point_of(job.resume, job.epochs, job.steps)
     model.history, model.stop_training = history, False
     if job.resume is None:
-        model._interrupted = None
+        model._interrupted = model._state.before_change = None
     else:
         _checkpoint.restore(model, job.resume)
         history.set_state(job.resume.record["history"])
@@ -165,6 +165,7 @@ class Training:
         rate = checkpoint.record["learning_rate"]
         if rate is not None and self.model.optimizer is not None:
             self.model.optimizer.learning_rate = rate
+        self.model._state.before_change = checkpoint.arrays.copies
         self.model._interrupted = checkpoint
 
     def _check_stop(self) -> None:

@@ -66,6 +66,7 @@ class Sequential(Structure):
         self.optimizer, self.loss, self.metric = new_optimizer, new_loss, metric
         self._optimizer_name = optimizer if isinstance(optimizer, str) else None
         if self._network_state is not None:
+            self._network_state.changing()
             self._network_state.optimizer = None  # no moments, even for the same object
 
     def fit(
@@ -216,6 +217,7 @@ class Sequential(Structure):
         data = feed.data(x, y, sample_weight, class_weight)
         self._build_for(feed.plan)
         self.loss, self.optimizer = feed.loss, self._choose_optimizer(None)
+        self._state.changing()
         network, optimizer = self._trainable_network()
         epoch, _, step = network.progress()
         rates = schedules.rates(optimizer.learning_rate, step, 1)

@@ -38,6 +38,26 @@ def interrupted_at(batches, **options):
 # ---------------------------------------------------------------- in this process
 
 
+CHANGES = {
+    "set_weights": lambda model: model.set_weights([np.zeros_like(w) for w in model.get_weights()]),
+    "kernel": lambda model: setattr(model.layers[0], "kernel", np.zeros((6, 8))),
+    "train_on_batch": lambda model: model.train_on_batch(X, Y),
+    "compile": lambda model: model.compile(mc.SGD(0.1), "categorical_crossentropy"),
+    "evaluate": lambda model: model.evaluate(X, Y, verbose=0),
+    "another head": lambda model: (
+        setattr(model, "loss", mc.CategoricalCrossentropy(label_smoothing=0.1)) or model.evaluate(X, Y, verbose=0)
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_happens_to_the_model_after_a_stop_does_not_matter(whole, change):
+    model = interrupted_at(23)
+    CHANGES[change](model)
+    fit(model, resume=True, optimizer=mc.Adam(0.01), loss="categorical_crossentropy")
+    assert result(model) == whole
+
+
 @pytest.mark.parametrize("batches", [1, 4, 9, 10, 23, 44])
 def test_going_on_after_a_stop_gives_the_bits_of_the_whole_run(whole, batches):
     model = interrupted_at(batches)
@@ -51,14 +71,6 @@ def test_a_run_may_be_interrupted_many_times(whole):
     for _ in range(6):
         fit(model, [StopAt(7)], resume=resume, optimizer=None if resume else mc.Adam(0.01))
         resume = True
-    fit(model, resume=True, optimizer=None)
-    assert result(model) == whole
-
-
-def test_whatever_happens_to_the_model_meanwhile_is_undone(whole):
-    model = interrupted_at(23)
-    model.set_weights([np.zeros_like(w) for w in model.get_weights()])
-    model.optimizer.learning_rate = 0.01
     fit(model, resume=True, optimizer=None)
     assert result(model) == whole
 
@@ -321,7 +333,8 @@ def test_a_checkpoint_that_lacks_something_ends_in_other_bits(whole, monkeypatch
         kept = take(*arguments)
         record = dict(kept.record)
         if fault == "slots":
-            return kept._replace(arrays={key: a for key, a in kept.arrays.items() if key[0] == "value"})
+            values = [part for part in kept.arrays.parts if part[0] == "value"]
+            return kept._replace(arrays=_checkpoint.Arrays(arguments[0]._state, values))
         if fault == "cursor":
             record["batch"] -= 1
         if fault == "sums":
