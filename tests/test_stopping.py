@@ -192,3 +192,25 @@ def test_a_copy_made_in_training_can_be_trained():
 
     model.fit(X, Y, verbose=0, callbacks=[LambdaCallback(on_epoch_begin=keep)])
     assert fit(copies[0], epochs=1).stopped_by == "epochs"
+
+
+def test_the_core_tells_what_it_did_until_an_error_ended_it():
+    """And sums that go on from earlier ones are those of a training in one piece."""
+    model = make_model()
+    model.fit(X, Y, epochs=0, verbose=0, optimizer=mc.SGD(0.1))
+    network, _ = model._trainable_network()
+    other = copy.deepcopy(model)._trainable_network()[0]
+    data = mc._core.Data(X, labels=Y.astype(np.int32), classes=3)
+    order, rates = np.arange(90, dtype=np.uint32), np.full(9, 0.1)
+    totals = (0.0, 0, 0)
+    for batch in range(9):
+        part = order[batch * 10 : (batch + 1) * 10]
+        totals = network.fit(data, part, 10, rates[:1], None, totals)
+        assert network.totals() == totals
+
+    def fail(*arguments):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        other.fit(data, order, 10, rates, fail)
+    assert other.totals() == totals
