@@ -185,6 +185,25 @@ def take(
 # ---------------------------------------------------------------- going on
 
 
+def chosen(
+    model: "Sequential", resume: "bool | str | os.PathLike[str]", settings: dict[str, Any], data: Fingerprint
+) -> Checkpoint | None:
+    """The checkpoint that `fit` was asked to go on from, if these are its settings and data; None for resume=False."""
+    if resume is False or resume is None:
+        return None
+    if resume is not True:
+        checkpoint, where = read(resume), str(resume)
+    elif model._interrupted is not None:
+        checkpoint, where = model._interrupted, "the interrupted training"
+    else:
+        raise ResumeError(
+            "nothing was interrupted in this process since the last training of this model began: "
+            "leave out resume=True, or give the path of a checkpoint"
+        )
+    check(checkpoint, settings, data, where)
+    return checkpoint
+
+
 def check(checkpoint: Checkpoint, settings: dict[str, Any], data: Fingerprint, where: str) -> None:
     """Raises ResumeError, which says all that differs, unless a run with these settings and data may go on."""
     theirs, mine = dict(checkpoint.settings), dict(settings)

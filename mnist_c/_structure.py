@@ -42,7 +42,7 @@ class Structure(AlwaysTrainable):
         self.metric = "accuracy"
         self.history: History | None = None
         self.stop_training = False  # callbacks set it
-        self._fitting: object | None = None  # the fit that is running
+        self._fitting: tuple[int, object] | None = None  # thread and fit that is running
         self._stop_requested: str | None = None  # why
         self._interrupted: Checkpoint | None = None  # where fit(resume=True) goes on
         self.class_names: Sequence[str] | None = None  # one per output; kept in files

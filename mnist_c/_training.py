@@ -58,7 +58,7 @@ class StopRequested(Exception):
 @contextmanager
 def alone(model: "Sequential") -> Iterator[None]:
     """For one fit of a model. Raises RuntimeError, before anything is changed, while there is another."""
-    me = object()
+    me = (threading.get_ident(), object())
     try:
         with _ONE_AT_A_TIME:
             if model._fitting is None:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any, Literal, overload
@@ -148,7 +149,7 @@ class Sequential(Structure):
         train, validation = feed.split(x, y, *rows)
         data = Fingerprint(train, validation)
         settings = _checkpoint.settings(self, feed, new_optimizer, hooks, **arguments)
-        checkpoint = self._checkpoint_of(resume, settings, data)
+        checkpoint = _checkpoint.chosen(self, resume, settings, data)
         job = Run(
             train=feed.core_data(train),
             validation=None if validation is None else feed.core_data(validation),
@@ -164,24 +165,6 @@ class Sequential(Structure):
             self._optimizer_name = optimizer if isinstance(optimizer, str) else None
         self.loss, self.optimizer = feed.loss, new_optimizer
         return run(self, job)
-
-    def _checkpoint_of(
-        self, resume: "bool | str | os.PathLike[str]", settings: dict[str, Any], data: Fingerprint
-    ) -> _checkpoint.Checkpoint | None:
-        """The checkpoint that fit was asked to go on from, if these are its settings and data."""
-        if resume is False or resume is None:
-            return None
-        if resume is True:
-            if self._interrupted is None:
-                raise _checkpoint.ResumeError(
-                    "nothing was interrupted in this process since the last training of this model began: "
-                    "leave out resume=True, or give the path of a checkpoint"
-                )
-            checkpoint, where = self._interrupted, "the interrupted training"
-        else:
-            checkpoint, where = _checkpoint.read(resume), os.fspath(resume)
-        _checkpoint.check(checkpoint, settings, data, where)
-        return checkpoint
 
     def request_stop(self, reason: str = "request") -> bool:
         """Asks the `fit` that is running to end between two batches, at most about 50 ms of work later.
@@ -217,6 +200,7 @@ class Sequential(Structure):
         data = feed.data(x, y, sample_weight, class_weight)
         self._build_for(feed.plan)
         self.loss, self.optimizer = feed.loss, self._choose_optimizer(None)
+        self._check_thread()
         self._state.changing()
         network, optimizer = self._trainable_network()
         epoch, _, step = network.progress()
@@ -238,6 +222,7 @@ class Sequential(Structure):
         """
         feed = Feed.choose(self, x, y)
         data = feed.data(x, y, sample_weight)
+        self._check_thread()
         self._build_for(feed.plan)
         network = self._state.use_head(feed.head)
         network.gradients(data, np.arange(data.rows, dtype=np.uint32), _inputs.flag("training", training), False)
@@ -283,6 +268,7 @@ class Sequential(Structure):
         size = _inputs.whole("batch_size", 32 if batch_size is None else batch_size, 1)
         shown = progress.check_verbose(verbose)
         feed = Feed.choose(self, x, y)
+        self._check_thread()
         start = time.perf_counter()
         data, targets = feed.data_and_targets(x, y, sample_weight)
         self._build_for(feed.plan)
@@ -320,8 +306,15 @@ class Sequential(Structure):
         network, data = self._ready(x)
         return network.predict(data)
 
+    def _check_thread(self) -> None:
+        """Raises RuntimeError while another thread trains this model, whose training a call in between would end."""
+        fitting = self._fitting
+        if fitting is not None and fitting[0] != threading.get_ident():
+            raise RuntimeError("this model is being trained in another thread: wait until that fit has ended")
+
     def _ready(self, x: object) -> tuple[_core.Network, _core.Data]:
         """The network and its inputs; a model of unknown shape is built for them."""
+        self._check_thread()
         feed = Feed(self, self._plan_for(None if self.built else _inputs.row_shape(x, "x")), self.loss)
         data = feed.inputs(x)
         self._build_for(feed.plan)

@@ -177,6 +177,22 @@ def test_a_second_fit_is_refused_and_changes_nothing():
     assert fit(model, epochs=1, optimizer=mc.SGD(0.1)).stopped_by == "epochs"
 
 
+def test_predictions_in_another_thread_are_refused_and_do_not_end_the_training():
+    model = make_model(units=64)
+    thread, histories = start(model)
+    try:
+        for _ in range(200):
+            with pytest.raises(RuntimeError, match="trained in another thread"):
+                model.predict(LONG_X)
+            with pytest.raises(RuntimeError, match="trained in another thread"):
+                model.evaluate(X, Y, verbose=0)
+    finally:
+        model.request_stop()
+        thread.join(10)
+    assert histories[0].stopped_by == "request"
+    assert model.predict(X).shape == (90, 3)
+
+
 def test_a_fit_within_a_callback_of_fit_is_refused():
     model = make_model()
     with pytest.raises(RuntimeError, match="is being trained"):
