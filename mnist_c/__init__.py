@@ -18,6 +18,7 @@ Not to be confused with MNIST-C, the benchmark of corrupted digits.
 from typing import TYPE_CHECKING, Any
 
 from . import callbacks, initializers, losses, ops, optimizers, regularizers, schedules
+from ._checkpoint import ResumeError
 from ._core import NotFiniteError
 from .config import get_num_threads, set_num_threads, show_config
 from .gradient_check import gradient_check
@@ -118,6 +119,7 @@ __all__ = [
     "RandomUniform",
     "ReLU",
     "Rescaling",
+    "ResumeError",
     "Sequential",
     "Softmax",
     "SparseCategoricalCrossentropy",

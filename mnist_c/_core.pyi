@@ -126,11 +126,16 @@ class Network:
         batch_size: int,
         rates: NDArray[np.float64],
         report: Callable[[int, float, int, int], object] | None = ...,
+        totals: tuple[float, int, int] = ...,
         /,
     ) -> tuple[float, int, int]:
         """Trains one pass over `order` with the GIL released, polling signals every 50 ms. report(batches_done,
-        loss_sum, correct, rows_done) is called then. Returns (loss_sum, correct, rows_done). Raises NotFiniteError
-        with the attribute batch (int); the weights are those before that batch."""
+        loss_sum, correct, rows_done) is called then; an exception that it raises ends the call between two batches.
+        Returns (loss_sum, correct, rows_done), added batch by batch to `totals`, the same of the epoch so far. Raises
+        NotFiniteError with the attribute batch (int); the weights are those before that batch."""
+
+    def totals(self) -> tuple[float, int, int]:
+        """(loss_sum, correct, rows_done) after the last batch that `fit` trained, however it ended."""
 
     def gradients(
         self, data: Data, order: NDArray[np.uint32], training: bool, input_gradient: bool, /

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import _core, _inputs, _targets, losses
+from ._fingerprint import Examples
 from ._plan import CROSS_ENTROPY, SQUARED_ERROR, Head, Plan
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Feed:
         array = self.images(x)
         targets = self.targets(y, len(array))
         weights = _targets.weights(sample_weight, class_weight, targets, self.plan.outputs)
-        return self._core_data(array, targets, weights, dtype, view), targets
+        return self.core_data(Examples(array, targets, weights), dtype, view), targets
 
     def split(
         self,
@@ -85,8 +86,8 @@ class Feed:
         class_weight: object,
         validation_split: object,
         validation_data: object,
-    ) -> tuple[_core.Data, _core.Data | None]:
-        """Training and validation data. Class weights count in training only, as in Keras."""
+    ) -> tuple[Examples, Examples | None]:
+        """Training and validation data, for `core_data`. Class weights count in training only, as in Keras."""
         array = self.images(x)
         n = len(array)
         targets = self.targets(y, n)
@@ -98,11 +99,11 @@ class Feed:
         if validation_data is not None:
             validation = self._validation(validation_data)
         elif rows < n:
-            validation = self._core_data(array[last], targets.rows(last), None if weights is None else weights[last])
+            validation = Examples(array[last], targets.rows(last), None if weights is None else weights[last])
         train_weights = None if weights_of_training is None else weights_of_training[first]
-        return self._core_data(array[first], targets.rows(first), train_weights), validation
+        return Examples(array[first], targets.rows(first), train_weights), validation
 
-    def _validation(self, given: object) -> _core.Data:
+    def _validation(self, given: object) -> Examples:
         if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
             raise TypeError(
                 f"validation_data must be (x, y) or (x, y, sample_weight), not a {type(given).__name__}"
@@ -111,7 +112,7 @@ class Feed:
         array = self.images(given[0], name="validation x", warn=False)
         targets = self.targets(given[1], len(array), "validation y")
         weights = _targets.weights(given[2] if len(given) == 3 else None, None, targets, self.plan.outputs)
-        return self._core_data(array, targets, weights)
+        return Examples(array, targets, weights)
 
     def targets(self, y: object, n: int, name: str = "y") -> _targets.Targets:
         assert self.loss is not None
@@ -120,14 +121,8 @@ class Feed:
     def _table(self, array: _inputs.Array) -> Any:
         return self.transform.table() if array.dtype == np.uint8 else None
 
-    def _core_data(
-        self,
-        array: _inputs.Array,
-        targets: _targets.Targets,
-        weights: Any,
-        dtype: str | None = None,
-        view: bool = False,
-    ) -> _core.Data:
+    def core_data(self, examples: Examples, dtype: str | None = None, view: bool = False) -> _core.Data:
+        array, targets, weights = examples
         return _core.Data(
             array,
             dtype=dtype or self._dtype,

@@ -1,6 +1,7 @@
 """The weights of a model and the core's network that holds them."""
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,7 @@ class State:
         self._slots = 0
         # Loss and scale for which `predict` has found that the network takes pixels as they are, or None.
         self.short_way: "tuple[Loss | None, float | None] | None" = None
+        self.before_change: Callable[[], object] | None = None  # for who needs the weights and moments as they are
 
     @classmethod
     def extending(cls, old: "State", plan: _plan.Plan, **settings: Any) -> "State":
@@ -51,6 +53,7 @@ class State:
     def use_optimizer(self, optimizer: Optimizer) -> None:
         """Keeps the moments of the optimizer that is in use; another object starts with zeros."""
         if optimizer is not self.optimizer:
+            self.changing()
             self._slots = self.network.set_optimizer(optimizer.kind, **optimizer.hyper)
             self.optimizer = optimizer
 
@@ -76,7 +79,7 @@ class State:
     def __getstate__(self) -> dict[str, Any]:
         """For copy.deepcopy and pickle: what the core's network holds, as arrays."""
         held = [(part, i, self.network.get(part, i)) for part, i in self.parts()]
-        return {**vars(self), "network": (held, self.network.progress())}
+        return {**vars(self), "network": (held, self.network.progress()), "before_change": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
@@ -118,8 +121,15 @@ class State:
             if array.shape != shape:
                 raise ValueError(f"{names[index]} has shape {shape}, not {array.shape}")
             arrays.append(_finite(array, self._settings["dtype"], names[index]))
+        self.changing()
         for index, array in zip(indices, arrays, strict=True):
             self.network.set("value", index, array)
+
+    def changing(self) -> None:
+        """To be called before weights or moments change."""
+        if self.before_change is not None:
+            self.before_change()
+            self.before_change = None
 
 
 def _finite(array: NDArray[Any], dtype: str, name: str) -> NDArray[Any]:

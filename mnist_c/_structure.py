@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _inputs, _plan, _seeds, losses, optimizers
+from ._checkpoint import Checkpoint
 from ._lookup import check_factor, unknown, unused_name
 from ._state import State
 from ._summary import summary
@@ -41,6 +42,9 @@ class Structure(AlwaysTrainable):
         self.metric = "accuracy"
         self.history: History | None = None
         self.stop_training = False  # callbacks set it
+        self._fitting: tuple[int, object] | None = None  # thread and fit that is running
+        self._stop_requested: str | None = None  # why
+        self._interrupted: Checkpoint | None = None  # where fit(resume=True) goes on
         self.class_names: Sequence[str] | None = None  # one per output; kept in files
         self._optimizer_name: str | None = None
         self.isa = isa
@@ -54,6 +58,10 @@ class Structure(AlwaysTrainable):
         self._network_state: State | None = None
         for layer in layers or []:
             self.add(layer)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copy.deepcopy and pickle: a copy is not in training, whatever this model is doing."""
+        return {**vars(self), "_fitting": None, "_stop_requested": None, "_interrupted": None}
 
     # ------------------------------------------------------------ layers
 

@@ -1,21 +1,36 @@
-"""The loop over epochs behind `Sequential.fit`. Everything was checked before it starts."""
+"""The loop over epochs behind `Sequential.fit`. Everything was checked before it starts.
 
+What has been done stands in `Training.point` at any time, so that whatever ends the loop leaves a place to go on from.
+"""
+
+import math
+import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from . import _core, schedules
-from .callbacks import Hooks
+from . import _checkpoint, _core, schedules
+from ._checkpoint import BEGIN, END, TRAIN, Call, Checkpoint, Point
+from ._divergence import not_finite
+from ._fingerprint import Fingerprint
+from ._hooks import Hooks
 from .history import History
 from .progress import Progress
 
 if TYPE_CHECKING:
     from .model import Sequential
 
+_ONE_AT_A_TIME = threading.Lock()  # held for the moment in which a fit notes that it begins
+
 
 class Run(NamedTuple):
-    """One call of fit. Epochs count from 0 and run from initial_epoch to epochs - 1."""
+    """One call of fit. Epochs count from 0 and run from initial_epoch to epochs - 1.
+
+    settings, data: what a checkpoint must have been made with. resume: where to go on.
+    """
 
     train: _core.Data
     validation: _core.Data | None
@@ -26,6 +41,9 @@ class Run(NamedTuple):
     evaluate_training: bool
     verbose: int
     hooks: Hooks
+    settings: dict[str, Any]
+    data: Fingerprint
+    resume: Checkpoint | None = None
 
     @property
     def steps(self) -> int:
@@ -33,35 +51,38 @@ class Run(NamedTuple):
         return -(-self.train.rows // self.batch_size)
 
 
+class StopRequested(Exception):
+    """Raised between two slices, within this module, after `model.request_stop`."""
+
+
+@contextmanager
+def alone(model: "Sequential") -> Iterator[None]:
+    """For one fit of a model. Raises RuntimeError, before anything is changed, while there is another."""
+    me = (threading.get_ident(), object())
+    try:
+        with _ONE_AT_A_TIME:
+            if model._fitting is None:
+                model._stop_requested, model._fitting = None, me
+        if model._fitting is not me:
+            raise RuntimeError("this model is being trained: wait until that fit has ended, or model.request_stop()")
+        yield
+    finally:
+        if model._fitting is me:
+            model._fitting = None
+
+
 def run(model: "Sequential", job: Run) -> History:
     """Trains; the record is in model.history from the beginning, so that an interrupt does not lose it."""
     metric = model.metric if model._state.plan.outputs > 1 else None
     history = _history(model, job, metric)
+    point = None if job.resume is None else _checkpoint.point_of(job.resume, job.epochs, job.steps)
     model.history, model.stop_training = history, False
-    progress = Progress(job.verbose, job.epochs, job.steps, metric)
-    epoch, logs = job.initial_epoch, {}
-    try:
-        job.hooks.begin(model, history.params)
-        for epoch in range(job.initial_epoch, job.epochs):
-            logs = _epoch(model, job, epoch, history, progress)
-            try:
-                job.hooks.call("on_epoch_end", epoch, logs)
-            finally:
-                history.finish(logs)
-            if model.stop_training:
-                break
-        history.stopped_by = "callback" if model.stop_training else "epochs"
-    except KeyboardInterrupt:
-        history.stopped_by = "interrupt"
-        progress.interrupted(epoch, len(history.epoch))
-        raise
-    except BaseException:
-        history.stopped_by = "error"
-        raise
-    finally:
-        progress.close()
-        job.hooks.end(logs)
-    return history
+    if job.resume is None:
+        model._interrupted = model._state.before_change = None
+    else:
+        _checkpoint.restore(model, job.resume)
+        history.set_state(job.resume.record["history"])
+    return Training(model, job, history, Progress(job.verbose, job.epochs, job.steps, metric), point).run()
 
 
 def _history(model: "Sequential", job: Run, metric: str | None) -> History:
@@ -78,59 +99,183 @@ def _history(model: "Sequential", job: Run, metric: str | None) -> History:
     return History(model, params, monitor, mode)
 
 
-def _epoch(model: "Sequential", job: Run, epoch: int, history: History, progress: Progress) -> dict[str, float]:
-    """One pass over the training rows, then validation; the figures are recorded and printed."""
-    start = time.perf_counter()
-    progress.begin_epoch(epoch)
-    job.hooks.call("on_epoch_begin", epoch, {})
-    logs, rate = _pass(model, job, epoch, progress)
-    for prefix, data in (("eval_", job.train if job.evaluate_training else None), ("val_", job.validation)):
-        if data is not None:
-            loss, accuracy, _ = model._score(data)
-            logs.update({prefix + name: value for name, value in model._logs(loss, accuracy).items()})
-    history.append(epoch, logs, rate, time.perf_counter() - start)
-    progress.end_epoch(logs)
-    return logs
+class Training:
+    """The loop and where it stands. point: None to begin with the initial epoch."""
 
+    def __init__(
+        self, model: "Sequential", job: Run, history: History, progress: Progress, point: Point | None
+    ) -> None:
+        self.model, self.job, self.history, self.progress = model, job, history, progress
+        self.point = point or self._epoch_point(job.initial_epoch, None)
+        self.logs: dict[str, float] = {}
 
-def _pass(model: "Sequential", job: Run, epoch: int, progress: Progress) -> tuple[dict[str, float], float]:
-    """One pass over the training rows; returns running loss and accuracy, and the rate of the last step."""
-    network, _ = model._trainable_network()
-    epochs_begun, step, optimizer_step = network.progress()
-    n, size, by_batch = job.train.rows, job.batch_size, job.hooks.by_batch
-    order = _core.permutation(model.seed, epochs_begun, n) if job.shuffle else np.arange(n, dtype=np.uint32)
-    network.set_progress(epochs_begun + 1, step, optimizer_step)
-    stride, report = (1, None) if by_batch else (job.steps, progress.report)
-    loss_sum, correct, rows, logs = 0.0, 0, 0, {}
-    for batch in range(0, job.steps, stride):
-        if by_batch:
-            job.hooks.call("on_train_batch_begin", batch, {})
-        network, optimizer = model._trainable_network()  # other ones, if a hook compiled the model anew
-        rates = schedules.rates(optimizer.learning_rate, network.progress()[2], stride)
-        part = order[batch * size : (batch + stride) * size]
+    def run(self) -> History:
+        model, job, history = self.model, self.job, self.history
         try:
-            done = network.fit(job.train, part, size, rates, report)
-        except _core.NotFiniteError as error:
-            raise not_finite(error, epoch, batch) from None
-        loss_sum, correct, rows = loss_sum + done[0], correct + done[1], rows + done[2]
-        logs = model._logs(loss_sum / rows, model._share(correct, rows))
-        if by_batch:
-            progress.report(batch + 1, loss_sum, correct, rows)
-            job.hooks.call("on_train_batch_end", batch, dict(logs))
+            job.hooks.begin(model, history.params)
+            if self.point.states is not None:
+                job.hooks.set_states(self.point.states)
+            while self.point.epoch < job.epochs and not model.stop_training:
+                self._check_stop()
+                self._epoch()
+            history.stopped_by = "callback" if model.stop_training else "epochs"
+            model._interrupted = None
+        except StopRequested:
+            history.stopped_by = model._stop_requested
+            self._keep()
+        except KeyboardInterrupt:
+            history.stopped_by = "interrupt"
+            self._keep()
+            self.progress.interrupted(self.point.epoch, len(history.epoch))
+            raise
+        except BaseException:
+            history.stopped_by = "error"
+            raise
+        finally:
+            self.progress.close()
+            job.hooks.end(self.logs)
+        return history
+
+    # ------------------------------------------------------------ where it stands
+
+    def _epoch_point(self, epoch: int, states: Any) -> Point:
+        """Before an epoch. states: of the callbacks; None where they have just begun."""
+        return Point(
+            epoch=epoch,
+            phase=BEGIN,
+            begun=self.model._state.network.progress()[0],
+            batch=0,
+            totals=(0.0, 0, 0),
+            last_rate=math.nan,
+            seconds=0.0,
+            recorded=len(self.history.epoch),
+            best=self.history.best,
+            states=states,
+            learning_rate=_checkpoint.rate_of(self.model.optimizer),
+            stopped=self.model.stop_training,
+        )
+
+    def _take(self) -> Checkpoint:
+        job = self.job
+        return _checkpoint.take(self.model, job.settings, job.data, job.hooks, self.history, self.point)
+
+    def _keep(self) -> None:
+        """For fit(resume=True). The learning rate goes back to where that will begin."""
+        checkpoint = self._take()
+        rate = checkpoint.record["learning_rate"]
+        if rate is not None and self.model.optimizer is not None:
+            self.model.optimizer.learning_rate = rate
+        self.model._state.before_change = checkpoint.arrays.copies
+        self.model._interrupted = checkpoint
+
+    def _check_stop(self) -> None:
+        if self.model._stop_requested is not None:
+            raise StopRequested
+
+    # ------------------------------------------------------------ an epoch
+
+    def _epoch(self) -> None:
+        """One pass over the training rows, then validation; the figures are recorded and printed.
+
+        Begins where `point` stands, and leaves it before the next epoch.
+        """
+        model, job, history, epoch = self.model, self.job, self.history, self.point.epoch
+        start = time.perf_counter() - self.point.seconds
+        self.progress.begin_epoch(epoch)
+        if self.point.phase == BEGIN:
+            job.hooks.call("on_epoch_begin", epoch, {})
+            _, step, optimizer_step = model._trainable_network()[0].progress()
+            self.point = self.point._replace(phase=TRAIN)
+            model._state.network.set_progress(self.point.begun + 1, step, optimizer_step)
+        if self.point.phase == TRAIN:
+            self._pass(start)
+            self.point = self.point._replace(
+                phase=END,
+                states=job.hooks.states(),
+                learning_rate=_checkpoint.rate_of(model.optimizer),
+                stopped=model.stop_training,
+            )
+        logs = self._running()
+        for prefix, data in (("eval_", job.train if job.evaluate_training else None), ("val_", job.validation)):
+            if data is not None:
+                loss, accuracy, _ = model._score(data)
+                logs.update({prefix + name: value for name, value in model._logs(loss, accuracy).items()})
+        history.append(epoch, logs, self.point.last_rate, time.perf_counter() - start)
+        self.progress.end_epoch(logs)
+        self.logs = logs
+        try:
+            job.hooks.call("on_epoch_end", epoch, logs)
+        finally:
+            history.finish(logs)
+        batch = self.point.batch
+        due = self._due(logs, epoch_ended=True)
+        self.point = self._epoch_point(epoch + 1, job.hooks.states())
+        self._save(due, logs, epoch, batch)
+
+    def _running(self) -> dict[str, float]:
+        """Loss and accuracy of the epoch so far."""
+        loss_sum, correct, rows = self.point.totals
+        return self.model._logs(loss_sum / rows, self.model._share(correct, rows))
+
+    def _pass(self, start: float) -> None:
+        """The batches of the epoch that are still to be done."""
+        model, job, epoch, hooks = self.model, self.job, self.point.epoch, self.job.hooks
+        n, size = job.train.rows, job.batch_size
+        order = _core.permutation(model.seed, self.point.begun, n) if job.shuffle else np.arange(n, dtype=np.uint32)
+        while self.point.batch < job.steps:
+            self._check_stop()
+            batch = self.point.batch
+            stride = min(job.steps - batch, 1 if hooks.by_batch else hooks.batches_left(self._done()) or job.steps)
+            if hooks.by_batch:
+                hooks.call("on_train_batch_begin", batch, {})
+            self._fit(order[batch * size : (batch + stride) * size], stride)
+            logs = self._running()
+            if hooks.by_batch:
+                hooks.call("on_train_batch_end", batch, dict(logs))
+            self.point = self.point._replace(seconds=time.perf_counter() - start)
+            due = self._due(logs, epoch_ended=False)
+            self._save(due, logs, epoch, self.point.batch)
             if model.stop_training:
                 break
-    return logs, float(rates[-1])
 
+    def _fit(self, rows: Any, batches: int) -> None:
+        """So many batches in the core."""
+        model, first = self.model, self.point.batch
+        network, optimizer = model._trainable_network()  # other ones, if a hook compiled the model anew
+        _, step, optimizer_step = network.progress()
+        rates = schedules.rates(optimizer.learning_rate, optimizer_step, batches)
 
-def not_finite(error: _core.NotFiniteError, epoch: int, first: int = 0) -> _core.NotFiniteError:
-    """An error with the epoch, which the core does not know. epoch and batch count from 0, the text from 1.
+        def report(done: int, loss_sum: float, correct: int, seen: int) -> None:
+            self._check_stop()
+            self.progress.report(first + done, loss_sum, correct, seen)
 
-    first: the batch at which the core began to count.
-    """
-    batch = first + (getattr(error, "batch", None) or 0)
-    new = _core.NotFiniteError(
-        f"training diverged in epoch {epoch + 1}, batch {batch + 1}: that batch was not applied, the weights are those "
-        "before it. The usual causes are a learning rate that is too high and inputs that are not scaled"
-    )
-    new.epoch, new.batch = epoch, batch  # type: ignore[attr-defined]
-    return new
+        self.point = self.point._replace(call=Call(network, step, rates))
+        try:
+            totals = network.fit(self.job.train, rows, self.job.batch_size, rates, report, self.point.totals)
+        except _core.NotFiniteError as error:
+            batch = error.batch or 0
+            self.point = self.point.now()
+            failed = rows[batch * self.job.batch_size : (batch + 1) * self.job.batch_size]
+            images = self.job.data.train.images[failed]
+            raise not_finite(model, self.point.epoch, first + batch, images, self.job.train, failed) from None
+        self.point = self.point._replace(batch=first + batches, totals=totals, last_rate=float(rates[-1]), call=None)
+
+    # ------------------------------------------------------------ checkpoints in files
+
+    def _done(self) -> int:
+        """Batches since the beginning of the training, those before an interruption included."""
+        return (self.point.epoch - self.job.initial_epoch) * self.job.steps + self.point.batch
+
+    def _due(self, logs: dict[str, float], epoch_ended: bool) -> list[Any]:
+        """The ModelCheckpoints that want to write. Asked before the callbacks' states are taken: it changes theirs."""
+        return [saver for saver in self.job.hooks.savers if saver.due(self._done(), logs, epoch_ended)]
+
+    def _save(self, due: list[Any], logs: dict[str, float], epoch: int, batch: int) -> None:
+        for saver in due:
+            path = saver.path(epoch + 1, batch, logs)
+            if saver.save_weights_only:
+                self.model.save_weights(path)
+            else:
+                _checkpoint.write(path, self.model, self._take())
+            if saver.verbose:
+                print(f"Epoch {epoch + 1}: saved to {path}")

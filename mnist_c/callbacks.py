@@ -10,19 +10,24 @@
 `epoch` and `batch` count from 0. `logs` is a dict of the figures so far; what a callback adds to those of an epoch
 stands in the history as well. `model.stop_training = True` ends training after the batch or epoch. An exception in a
 callback ends `fit`; the model keeps its weights. `on_train_end` is called however training ended.
+
+`model.request_stop()` ends `fit` at once, within an epoch: history.stopped_by is then "request", and
+fit(..., resume=True) goes on from there. A callback with a state that matters when training is resumed, such as the
+count of epochs it has waited, overrides `get_state` and `set_state`; a `ModelCheckpoint` keeps it.
 """
 
 import csv
 import os
+import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TextIO
+from typing import Any, TextIO
 
 from . import _inputs
+from ._callback import Callback, Monitor
+from ._callback import Logs as Logs
 from ._lookup import check_factor, check_number
-from .history import History, better, mode_of
-
-if TYPE_CHECKING:
-    from .model import Sequential
+from ._model_checkpoint import ModelCheckpoint
+from .history import History
 
 __all__ = [
     "CSVLogger",
@@ -31,146 +36,14 @@ __all__ = [
     "History",
     "LambdaCallback",
     "LearningRateScheduler",
+    "ModelCheckpoint",
     "ReduceLROnPlateau",
+    "TargetAccuracy",
+    "TimeBudget",
 ]
 
-Logs = dict[str, Any]
 
-
-class Callback:
-    """Base of all callbacks; override what you need. Batches are visited one by one only where a batch hook is.
-
-    There are no hooks of tests and predictions: validation runs in one piece between two hooks of the epoch.
-
-    model: the `Sequential` in training. params: dict with "epochs", "steps", "batch_size", "verbose" and "metrics",
-    the names of the figures of an epoch.
-    """
-
-    model: "Sequential"
-    params: Mapping[str, Any]
-
-    def set_model(self, model: "Sequential") -> None:
-        self.model = model
-
-    def set_params(self, params: Mapping[str, Any]) -> None:
-        self.params = params
-
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        """Before the first epoch."""
-
-    def on_train_end(self, logs: Logs | None = None) -> None:
-        """At the end, also after an error or Ctrl-C. logs: those of the last epoch that was finished."""
-
-    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
-        """Before an epoch. A learning rate that is set here holds for it."""
-
-    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """After an epoch and its validation."""
-
-    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """Before a batch. A learning rate that is set here holds for it."""
-        self.on_batch_begin(batch, logs)
-
-    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """After a batch. logs: loss and accuracy of the epoch so far."""
-        self.on_batch_end(batch, logs)
-
-    def on_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
-        """The older name of `on_train_batch_begin`."""
-
-    def on_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """The older name of `on_train_batch_end`."""
-
-
-class Hooks:
-    """The callbacks of one run. Raises TypeError for what is no callback."""
-
-    BATCH_HOOKS: ClassVar[tuple[str, ...]] = (
-        "on_train_batch_begin",
-        "on_train_batch_end",
-        "on_batch_begin",
-        "on_batch_end",
-    )
-
-    def __init__(self, callbacks: object) -> None:
-        given: list[Any] = (
-            [] if callbacks is None else list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
-        )
-        for callback in given:
-            if isinstance(callback, type) and issubclass(callback, Callback):
-                raise TypeError(f"callbacks holds the class {callback.__name__}: make an object, {callback.__name__}()")
-            if not isinstance(callback, Callback):
-                raise TypeError(f"callbacks must hold objects of mnist_c.callbacks, not {callback!r}")
-        self._callbacks: list[Callback] = given
-        self._begun: list[Callback] = []
-        self.by_batch = any(_overrides(callback, hook) for callback in given for hook in self.BATCH_HOOKS)
-
-    @property
-    def monitor(self) -> tuple[str, str] | None:
-        """(figure, mode) that the first EarlyStopping watches."""
-        watching = (callback for callback in self._callbacks if isinstance(callback, EarlyStopping))
-        return next(((callback.monitor, callback.mode) for callback in watching), None)
-
-    def begin(self, model: "Sequential", params: Mapping[str, Any]) -> None:
-        for callback in self._callbacks:
-            callback.set_params(params)
-            callback.set_model(model)
-        for callback in self._callbacks:
-            callback.on_train_begin({})
-            self._begun.append(callback)
-
-    def call(self, hook: str, *arguments: Any) -> None:
-        for callback in self._callbacks:
-            getattr(callback, hook)(*arguments)
-
-    def end(self, logs: Logs) -> None:
-        """Calls on_train_end of all that began, even if one of them fails; then raises the first error."""
-        errors = []
-        while self._begun:
-            try:
-                self._begun.pop(0).on_train_end(logs)
-            except BaseException as error:
-                errors.append(error)
-        if errors:
-            raise errors[0]
-
-
-def _overrides(callback: Callback, hook: str) -> bool:
-    return hook in vars(callback) or getattr(type(callback), hook) is not getattr(Callback, hook)
-
-
-class _Monitor(Callback):
-    """A callback that watches one figure."""
-
-    def __init__(self, monitor: str, mode: str, min_delta: float) -> None:
-        if mode not in ("auto", "min", "max"):
-            raise ValueError(f"mode must be 'auto', 'min' or 'max', not {mode!r}")
-        self.monitor = str(monitor)
-        self.mode = mode_of(self.monitor) if mode == "auto" else mode
-        self.min_delta = check_factor("min_delta", min_delta)
-        self.best: float | None = None
-
-    def on_train_begin(self, logs: Logs | None = None) -> None:
-        self.best = None
-        names = self.params.get("metrics", [])
-        if self.monitor not in names and self.monitor.removeprefix("val_") in names:
-            raise ValueError(
-                f"{type(self).__name__} watches {self.monitor!r}, but there are no validation data: give fit a "
-                f"validation_split or validation_data, or watch {names[0]!r}"
-            )
-
-    def value(self, logs: Logs | None) -> float:
-        if self.monitor not in (logs or {}):
-            there = ", ".join(logs or {})
-            raise ValueError(f"{type(self).__name__} watches {self.monitor!r}, but an epoch has only: {there}")
-        assert logs is not None
-        return float(logs[self.monitor])
-
-    def improves(self, value: float, reference: float | None) -> bool:
-        return better(value, reference, self.mode, self.min_delta)
-
-
-class EarlyStopping(_Monitor):
+class EarlyStopping(Monitor):
     """Stops when a figure has not improved for `patience` epochs.
 
     monitor: "val_loss", "val_accuracy", "loss", ... mode: "min", "max", or "auto" from the name.
@@ -227,6 +100,63 @@ class EarlyStopping(_Monitor):
                 print(f"Restoring model weights from the end of the best epoch: {self.best_epoch + 1}.")
             self.model.set_weights(self.best_weights)
 
+    def get_state(self) -> dict[str, Any]:
+        return {
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "wait": self.wait,
+            "best_weights": self.best_weights,
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        self.best, self.best_epoch, self.wait = state["best"], int(state["best_epoch"]), int(state["wait"])
+        self.best_weights = state["best_weights"]
+
+
+class TargetAccuracy(Callback):
+    """Stops after the first epoch whose accuracy reaches a target.
+
+    target: a share, 0.98 for 98 %. monitor: "val_accuracy", "accuracy", "val_acc", ...
+    """
+
+    def __init__(self, target: float, monitor: str = "val_accuracy") -> None:
+        self.target = check_factor("target", target)
+        if not 0 < self.target <= 1:
+            raise ValueError(
+                f"target must be above 0 and at most 1, not {target!r}: accuracies are shares, 0.98 for 98 %"
+            )
+        self._watch = Monitor(monitor, "max", 0.0)
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._watch.set_params(self.params)
+        self._watch.on_train_begin(logs)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        if self._watch.value(logs) >= self.target:
+            self.model.stop_training = True
+
+
+class TimeBudget(Callback):
+    """Stops within a batch or 50 ms, whichever is longer, of `seconds` after `fit` began to train.
+
+    history.stopped_by is "time budget"; fit(..., resume=True) goes on where it stopped, with a budget of its own.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = check_factor("seconds", seconds)
+        self._timer: threading.Timer | None = None
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        self._timer = threading.Timer(self.seconds, self.model.request_stop, ["time budget"])
+        self._timer.daemon = True
+        self._timer.start()
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer.join()  # so that it cannot stop the next training
+            self._timer = None
+
 
 def _constant_rate(callback: Callback) -> float:
     """The learning rate as a number. Raises TypeError if it is a schedule, which a callback would overwrite."""
@@ -272,7 +202,7 @@ class LearningRateScheduler(Callback):
             logs["learning_rate"] = _constant_rate(self)
 
 
-class ReduceLROnPlateau(_Monitor):
+class ReduceLROnPlateau(Monitor):
     """Multiplies the learning rate by `factor` when a figure has not improved for `patience` epochs.
 
     cooldown: epochs after a change that do not count. min_lr: no rate below. min_delta: what counts as an improvement
@@ -321,6 +251,13 @@ class ReduceLROnPlateau(_Monitor):
                 if self.verbose:
                     print(f"\nEpoch {epoch + 1}: ReduceLROnPlateau reducing learning rate to {new}.")
                 self.cooldown_counter, self.wait = self.cooldown, 0
+
+    def get_state(self) -> dict[str, Any]:
+        return {"best": self.best, "wait": self.wait, "cooldown_counter": self.cooldown_counter}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        self.best, self.wait = state["best"], int(state["wait"])
+        self.cooldown_counter = int(state["cooldown_counter"])
 
 
 class CSVLogger(Callback):

@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from numpy.typing import NDArray
 
@@ -14,6 +14,9 @@ from ._lookup import wrong_type
 
 if TYPE_CHECKING:
     from .model import Sequential
+
+
+Best: TypeAlias = "tuple[float | None, int | None, list[NDArray[Any]] | None]"
 
 
 def mode_of(name: str) -> str:
@@ -46,7 +49,8 @@ class History:
     EarlyStopping among the callbacks watches.
     best_epoch: the number of the best epoch so far. best_weights: the weights after it, as `get_weights` gives them.
     Both are None before the first epoch. Any improvement counts, while EarlyStopping may ask for more (min_delta).
-    stopped_by: None while training, then "epochs" (all were done), "callback", "interrupt" or "error".
+    stopped_by: None while training, then "epochs" (all were done), "callback", "interrupt", "error", or the reason
+    given to `model.request_stop`: "request", or "time budget" after `callbacks.TimeBudget`.
     params: dict with "epochs" (asked for), "steps" (batches per epoch), "batch_size", "verbose" and "metrics" (names).
     seed: that of the model, so that a run can be repeated.
     """
@@ -78,6 +82,33 @@ class History:
         value = self.history.get(self.monitor, [math.nan])[-1]
         if better(value, self._best, self._mode):
             self._best, self.best_epoch, self.best_weights = value, self.epoch[-1], self.model.get_weights()
+
+    # ------------------------------------------------------------ for checkpoints
+
+    @property
+    def best(self) -> Best:
+        """(figure, epoch, weights) of the best epoch, each None before the first."""
+        return self._best, self.best_epoch, self.best_weights
+
+    def get_state(self, epochs: int, best: Best) -> dict[str, Any]:
+        """The record of the first so many epochs, after which `best` was the best."""
+        return {
+            "epoch": self.epoch[:epochs],
+            "history": {name: values[:epochs] for name, values in self.history.items() if epochs},
+            "learning_rate": self.learning_rate[:epochs],
+            "seconds": self.seconds[:epochs],
+            "best": list(best),
+        }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Takes over what `get_state` returned. Raises ValueError if it holds columns of different lengths."""
+        columns = [state["epoch"], state["learning_rate"], state["seconds"], *state["history"].values()]
+        if len({len(column) for column in columns}) > 1:
+            raise ValueError("the columns of the history have different lengths")
+        self.epoch = [int(epoch) for epoch in state["epoch"]]
+        self.learning_rate, self.seconds = list(map(float, state["learning_rate"])), list(map(float, state["seconds"]))
+        self.history = {name: list(map(float, values)) for name, values in state["history"].items()}
+        self._best, self.best_epoch, self.best_weights = state["best"]
 
     def _set_last(self, logs: Mapping[str, float]) -> None:
         """Sets the figures of the last epoch; what an epoch lacks is nan there."""

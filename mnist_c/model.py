@@ -2,6 +2,7 @@
 
 import math
 import os
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any, Literal, overload
@@ -9,12 +10,14 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core, _inputs, _plan, losses, optimizers, progress, schedules
+from . import _checkpoint, _core, _inputs, _plan, losses, optimizers, progress, schedules
 from ._confusion import count_cells
+from ._divergence import not_finite
 from ._feed import Feed, head_of
+from ._fingerprint import Fingerprint
+from ._hooks import Hooks
 from ._structure import Structure
-from ._training import Run, not_finite, run
-from .callbacks import Hooks
+from ._training import Run, alone, run
 from .history import History
 from .layers import Dropout, Flatten, InputLayer, Rescaling
 from .results import Evaluation, Output, accuracy_name
@@ -64,6 +67,7 @@ class Sequential(Structure):
         self.optimizer, self.loss, self.metric = new_optimizer, new_loss, metric
         self._optimizer_name = optimizer if isinstance(optimizer, str) else None
         if self._network_state is not None:
+            self._network_state.changing()
             self._network_state.optimizer = None  # no moments, even for the same object
 
     def fit(
@@ -84,6 +88,7 @@ class Sequential(Structure):
         optimizer: object = None,
         loss: object = None,
         evaluate_training: bool = False,
+        resume: "bool | str | os.PathLike[str]" = False,
     ) -> History:
         """Trains for epochs - initial_epoch passes over the data and returns their `History`.
 
@@ -97,28 +102,80 @@ class Sequential(Structure):
         verbose: see `mnist_c.progress`. callbacks: objects of `mnist_c.callbacks`, called in that order.
         evaluate_training: after each epoch evaluate the training data, too: "eval_loss" and "eval_accuracy" in the
         history can be compared with "val_loss", while "loss" is measured on the way, with dropout.
+        resume: a file of `callbacks.ModelCheckpoint`, or True after Ctrl-C or `request_stop` in this process: weights,
+        optimizer, callbacks and history are taken from there, and training goes on, also within an epoch, to the bits
+        of the run that was never interrupted, whatever the number of threads or the machine. All other arguments and
+        the data must be as they were; `ResumeError` says what is not. With True, data changed in place go unnoticed.
 
         Everything is checked first: on ValueError or TypeError the model is as it was. Ctrl-C raises KeyboardInterrupt;
         the model keeps its weights, `model.history` the epochs so far. NotFiniteError: the loss became infinite or NaN;
-        it has `epoch` and `batch`, and the weights are those before that batch.
+        it has `epoch`, `batch`, `layer` and `quantity`, and the weights are those before that batch. RuntimeError: the
+        model is in use in another thread.
         """
-        settings: dict[str, Any] = {
-            "batch_size": _inputs.whole("batch_size", 32 if batch_size is None else batch_size, 1),
-            "epochs": _inputs.whole("epochs", epochs, 0),
-            "initial_epoch": _inputs.whole("initial_epoch", initial_epoch, 0),
-            "shuffle": _inputs.flag("shuffle", shuffle),
-            "evaluate_training": _inputs.flag("evaluate_training", evaluate_training),
-            "verbose": progress.check_verbose(verbose),
-            "hooks": Hooks(callbacks),
-        }
+        with alone(self):
+            return self._fit(
+                x,
+                y,
+                {
+                    "batch_size": _inputs.whole("batch_size", 32 if batch_size is None else batch_size, 1),
+                    "epochs": _inputs.whole("epochs", epochs, 0),
+                    "initial_epoch": _inputs.whole("initial_epoch", initial_epoch, 0),
+                    "shuffle": _inputs.flag("shuffle", shuffle),
+                    "evaluate_training": _inputs.flag("evaluate_training", evaluate_training),
+                },
+                Hooks(callbacks),
+                (sample_weight, class_weight, validation_split, validation_data),
+                progress.check_verbose(verbose),
+                optimizer,
+                loss,
+                resume,
+            )
+
+    def _fit(
+        self,
+        x: object,
+        y: object,
+        arguments: dict[str, Any],
+        hooks: Hooks,
+        rows: tuple[object, object, object, object],
+        verbose: int,
+        optimizer: object,
+        loss: object,
+        resume: "bool | str | os.PathLike[str]",
+    ) -> History:
+        """arguments: those that a checkpoint keeps. rows: those that say which rows train, and how much they count."""
         new_optimizer = self._choose_optimizer(optimizer)
         feed = Feed.choose(self, x, y, loss)
-        train, validation = feed.split(x, y, sample_weight, class_weight, validation_split, validation_data)
+        train, validation = feed.split(x, y, *rows)
+        data = Fingerprint(train, validation)
+        settings = _checkpoint.settings(self, feed, new_optimizer, hooks, **arguments)
+        checkpoint = _checkpoint.chosen(self, resume, settings, data)
+        job = Run(
+            train=feed.core_data(train),
+            validation=None if validation is None else feed.core_data(validation),
+            verbose=verbose,
+            hooks=hooks,
+            settings=settings if checkpoint is None else checkpoint.settings,
+            data=data,
+            resume=checkpoint,
+            **arguments,
+        )
         self._build_for(feed.plan)
         if new_optimizer is not self.optimizer:
             self._optimizer_name = optimizer if isinstance(optimizer, str) else None
         self.loss, self.optimizer = feed.loss, new_optimizer
-        return run(self, Run(train=train, validation=validation, **settings))
+        return run(self, job)
+
+    def request_stop(self, reason: str = "request") -> bool:
+        """Asks the `fit` that is running to end between two batches, at most about 50 ms of work later.
+
+        For other threads and for callbacks. `fit` then returns its history, whose stopped_by is `reason`, and
+        fit(..., resume=True) goes on to the same bits. Returns whether there is one; if not, nothing happens.
+        """
+        running = self._fitting is not None
+        if running:
+            self._stop_requested = str(reason)
+        return running
 
     def _choose_optimizer(self, optimizer: object) -> optimizers.Optimizer:
         """The optimizer to train with: a new one only if asked for."""
@@ -143,13 +200,16 @@ class Sequential(Structure):
         data = feed.data(x, y, sample_weight, class_weight)
         self._build_for(feed.plan)
         self.loss, self.optimizer = feed.loss, self._choose_optimizer(None)
+        self._check_thread()
+        self._state.changing()
         network, optimizer = self._trainable_network()
         epoch, _, step = network.progress()
         rates = schedules.rates(optimizer.learning_rate, step, 1)
         try:
             loss_sum, correct, rows = network.fit(data, np.arange(data.rows, dtype=np.uint32), data.rows, rates)
-        except _core.NotFiniteError as error:
-            raise not_finite(error, epoch) from None
+        except _core.NotFiniteError:
+            order = np.arange(data.rows, dtype=np.uint32)
+            raise not_finite(self, epoch, 0, feed.images(x, warn=False), data, order) from None
         return loss_sum / rows, self._share(correct, rows)
 
     def gradients(
@@ -162,6 +222,7 @@ class Sequential(Structure):
         """
         feed = Feed.choose(self, x, y)
         data = feed.data(x, y, sample_weight)
+        self._check_thread()
         self._build_for(feed.plan)
         network = self._state.use_head(feed.head)
         network.gradients(data, np.arange(data.rows, dtype=np.uint32), _inputs.flag("training", training), False)
@@ -207,6 +268,7 @@ class Sequential(Structure):
         size = _inputs.whole("batch_size", 32 if batch_size is None else batch_size, 1)
         shown = progress.check_verbose(verbose)
         feed = Feed.choose(self, x, y)
+        self._check_thread()
         start = time.perf_counter()
         data, targets = feed.data_and_targets(x, y, sample_weight, view=True)
         self._build_for(feed.plan)
@@ -242,7 +304,8 @@ class Sequential(Structure):
         batch_size, verbose: for Keras's sake.
         """
         state = self._network_state
-        if state is not None and state.short_way is not None and state.short_way == (self.loss, self.scale):
+        ready = state is not None and state.short_way is not None and self._fitting is None
+        if ready and state.short_way == (self.loss, self.scale):
             few = state.network.predict_few(x)
             if few is not None:
                 return few
@@ -251,8 +314,15 @@ class Sequential(Structure):
             self._state.short_way = (self.loss, self.scale)
         return network.predict(data)
 
+    def _check_thread(self) -> None:
+        """Raises RuntimeError while another thread trains this model, whose training a call in between would end."""
+        fitting = self._fitting
+        if fitting is not None and fitting[0] != threading.get_ident():
+            raise RuntimeError("this model is being trained in another thread: wait until that fit has ended")
+
     def _ready(self, x: object) -> tuple[_core.Network, _core.Data]:
         """The network and its inputs; a model of unknown shape is built for them."""
+        self._check_thread()
         feed = Feed(self, self._plan_for(None if self.built else _inputs.row_shape(x, "x")), self.loss)
         data = feed.inputs(x)
         self._build_for(feed.plan)

@@ -114,10 +114,13 @@ class Progress:
             print(format_line(self.steps, now - self._start, logs), flush=self._bars)
 
     def interrupted(self, epoch: int, kept: int) -> None:
-        """Ctrl-C: says what is left."""
+        """Ctrl-C: says what is left, and how to go on."""
         self.close()
         if self.verbose:
-            print(f"\ninterrupted in epoch {epoch + 1}: the model keeps its weights, model.history {kept} epochs")
+            print(
+                f"\ninterrupted in epoch {epoch + 1}: the model keeps its weights, model.history {kept} epochs. "
+                "The same fit with resume=True goes on from there"
+            )
 
     def close(self) -> None:
         if self._bar is not None:

@@ -11,6 +11,8 @@ Its metadata, texts by name:
     written_by              the version of mnist_c
     contract_version        that of the arithmetic (ARCHITECTURE.md)
     model, input, classes, training    JSON; see `_description`
+    checkpoint              JSON, in the files of `callbacks.ModelCheckpoint` alone: the state of a training, some of it
+                            in tensors named checkpoint/0 and so on; see `_checkpoint`
     sha256                  of all the rest: a changed file is refused
 
 Loading executes nothing and takes no memory for weights that the file does not have.
@@ -44,6 +46,7 @@ FORMAT_VERSION = "1"
 _MODEL, _WEIGHTS = "mnist_c.model", "mnist_c.weights"
 _EVERY_FILE = ("format", "format_version", "written_by", "sha256")
 _DESCRIPTION = ("model", "input", "classes", "training")
+PREFIX = "checkpoint/"  # of the tensors of a checkpoint that are none of the model's
 
 StrPath: TypeAlias = str | os.PathLike[str]
 Tensors: TypeAlias = dict[str, NDArray[Any]]
@@ -52,7 +55,14 @@ Tensors: TypeAlias = dict[str, NDArray[Any]]
 # ---------------------------------------------------------------- models
 
 
-def save_model(model: "Sequential", path: StrPath, overwrite: bool = True, *, include_optimizer: bool = True) -> None:
+def save_model(
+    model: "Sequential",
+    path: StrPath,
+    overwrite: bool = True,
+    *,
+    include_optimizer: bool = True,
+    checkpoint: tuple[str, Tensors] | None = None,
+) -> None:
     """Writes the model into a file that `load_model` reads, replacing what is there if it may.
 
     With the optimizer, `fit` goes on after loading to the bits of the run that was never saved. The file is there
@@ -60,6 +70,8 @@ def save_model(model: "Sequential", path: StrPath, overwrite: bool = True, *, in
     yet, holds values that are not finite or cannot be described, OSError if the file cannot be written, FileExistsError
     for a file that is there and may not be overwritten. A UserWarning says that the optimizer was left out, because its
     learning rate is a Python function.
+
+    checkpoint: JSON and tensors that `_checkpoint` adds.
     """
     if not overwrite and os.path.exists(path):
         raise FileExistsError(f"{os.fspath(path)} exists: choose another name, or overwrite=True")
@@ -74,6 +86,11 @@ def save_model(model: "Sequential", path: StrPath, overwrite: bool = True, *, in
     tensors = {names[part, i]: state.network.get(part, i) for part, i in names if part == "value" or with_moments}
     metadata = {name: json.dumps(description[name], ensure_ascii=False, allow_nan=False) for name in _DESCRIPTION}
     metadata["contract_version"] = str(_core.CONTRACT_VERSION)
+    if checkpoint is not None:
+        metadata["checkpoint"], more = checkpoint
+        if any(name.startswith(PREFIX) for name in tensors):
+            raise ValueError(f"a layer's name begins with {PREFIX!r}, which names of checkpoints do: call it otherwise")
+        tensors.update(more)
     _write(path, _MODEL, tensors, metadata)
 
 
@@ -84,10 +101,20 @@ def load_model(path: StrPath) -> "Sequential":
     of a newer version or no model at all; OSError if it cannot be read. Files from anywhere can be loaded: nothing in
     them is executed.
     """
+    return load_checkpoint(path)[0]
+
+
+def load_checkpoint(path: StrPath) -> "tuple[Sequential, Any, Tensors]":
+    """The model, as `load_model`, with the value of the JSON that `_checkpoint` added, or None, and its tensors."""
     file = _contents(path)
+    checkpoint = None
     with _problems_of(path):
         tensors, metadata = decode(file)
         _check_metadata(tensors, metadata, _MODEL)
+        more: Tensors = {}
+        if "checkpoint" in metadata:
+            checkpoint = parse_json(metadata["checkpoint"], "the metadata 'checkpoint'")
+            more = {name: tensors.pop(name) for name in list(tensors) if name.startswith(PREFIX)}
         description = {name: parse_json(metadata[name], f"the metadata {name!r}") for name in _DESCRIPTION}
         model = _restore(description, tensors)
         contract = metadata["contract_version"]
@@ -100,7 +127,7 @@ def load_model(path: StrPath) -> "Sequential":
             UserWarning,
             stacklevel=_inputs._levels_to_user(),
         )
-    return model
+    return model, checkpoint, more
 
 
 def _restore(description: Mapping[str, Any], tensors: Tensors) -> "Sequential":
@@ -144,7 +171,12 @@ def load_weights(model: "Sequential", path: StrPath) -> None:
         if kind in (_MODEL, _WEIGHTS):
             _check_metadata(tensors, metadata, kind)
         if kind == _MODEL:
-            tensors = {name: array for name, array in tensors.items() if not name.rpartition("/")[2].startswith("slot")}
+            extra = "checkpoint" in metadata
+            tensors = {
+                name: array
+                for name, array in tensors.items()
+                if not name.rpartition("/")[2].startswith("slot") and not (extra and name.startswith(PREFIX))
+            }
         _check_tensors(tensors, _shapes(state.plan, 0), None)
         state.set(list(range(len(state.tensors))), [tensors[name] for name in state.names()])
 
@@ -255,7 +287,7 @@ def _check_metadata(tensors: Tensors, metadata: Mapping[str, str], kind: str) ->
             "Then a newer mnist_c reads it"
         )
     expected = {*_EVERY_FILE, *(("contract_version", *_DESCRIPTION) if kind == _MODEL else ())}
-    if set(metadata) != expected:
+    if set(metadata) - ({"checkpoint"} if kind == _MODEL else set()) != expected:
         different = sorted(set(metadata) ^ expected)
         raise ModelFileError(f"its metadata lack, or have without a known meaning, {shorten(different)}")
     rest = {name: text for name, text in metadata.items() if name != "sha256"}

@@ -124,8 +124,10 @@ static PyMethodDef network_methods[] = {
     {"set_progress", mncpy_network_set_progress, METH_VARARGS,
      "set_progress($self, epoch, step, optimizer_step, /)\n--\n\nFor resuming."},
     {"fit", mncpy_network_fit, METH_VARARGS,
-     "fit($self, data, order, batch_size, rates, report=None, /)\n--\n\n"
-     "One pass over order. Returns (loss_sum, correct, rows_done)."},
+     "fit($self, data, order, batch_size, rates, report=None, totals=(0.0, 0, 0), /)\n--\n\n"
+     "One pass over order, whose sums go on from totals. Returns (loss_sum, correct, rows_done)."},
+    {"totals", mncpy_network_totals, METH_NOARGS,
+     "totals($self, /)\n--\n\n(loss_sum, correct, rows_done) of the last fit, however it ended."},
     {"gradients", mncpy_network_gradients, METH_VARARGS,
      "gradients($self, data, order, training, input_gradient, /)\n--\n\n(loss, dx or None); then get('gradient', i)."},
     {"forward_training", mncpy_network_forward_training, METH_VARARGS,

@@ -13,6 +13,8 @@ typedef struct network_object {
     size_t inputs, outputs;
     size_t parameters;   /* for guessing how long a row takes */
     atomic_ulong holder; /* the thread that uses the model, 0: nobody */
+    double loss_sum;     /* as of the last slice of the last fit(), however that ended */
+    unsigned long long correct, rows_done;
 } network_object;
 
 /* A model may be used by one thread at a time, and the GIL does not see to that: it is released while the core works.
@@ -37,6 +39,7 @@ const data_object *mncpy_data_argument(network_object *self, PyObject *object, b
 
 /* The methods that train (py_training.c). */
 PyObject *mncpy_network_fit(PyObject *self, PyObject *args);
+PyObject *mncpy_network_totals(PyObject *self, PyObject *nothing);
 PyObject *mncpy_network_gradients(PyObject *self, PyObject *args);
 PyObject *mncpy_network_forward_training(PyObject *self, PyObject *args);
 

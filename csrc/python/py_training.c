@@ -92,6 +92,9 @@ static int run_slices(network_object *self, mnc_job *job, size_t batches, PyObje
         PyThreadState *const detached = PyEval_SaveThread();
         const mnc_status status = mnc_fit(self->model, job, &err);
         PyEval_RestoreThread(detached);
+        self->loss_sum = job->loss_sum; /* before anything can go wrong */
+        self->correct = job->correct;
+        self->rows_done = job->rows_done;
         if (status != MNC_OK) {
             mnc_raise(mncpy_state_of((PyObject *)self), &err, job);
             return -1;
@@ -101,9 +104,13 @@ static int run_slices(network_object *self, mnc_job *job, size_t batches, PyObje
     return 0;
 }
 
-/* Trains on checked arguments; the network is ours meanwhile. */
+static PyObject *build_totals(double loss_sum, unsigned long long correct, unsigned long long rows_done) {
+    return Py_BuildValue("(dKK)", loss_sum, correct, rows_done);
+}
+
+/* Trains on checked arguments; the network is ours meanwhile. before: a job whose sums are gone on from. */
 static PyObject *fit_rows(network_object *self, const selection *rows, size_t batch_size, PyObject *rates_arg,
-                          PyObject *report) {
+                          PyObject *report, const mnc_job *before) {
     PyObject *result = NULL;
     if (batch_size > rows->n) batch_size = rows->n; /* the same batch, but no buffers for rows that never come */
     const size_t batches = rows->n / batch_size + (rows->n % batch_size != 0);
@@ -115,11 +122,13 @@ static PyObject *fit_rows(network_object *self, const selection *rows, size_t ba
         .batch_size = batch_size,
         .rates = rates,
         .seconds = SLICE_SECONDS,
+        .loss_sum = before->loss_sum,
+        .correct = before->correct,
+        .rows_done = before->rows_done,
     };
     if (rates && mncpy_network_acquire(self) == 0) {
         if (run_slices(self, &job, batches, report) == 0)
-            result = Py_BuildValue("(dKK)", job.loss_sum, (unsigned long long)job.correct,
-                                   (unsigned long long)job.rows_done);
+            result = build_totals(job.loss_sum, job.correct, job.rows_done);
         mncpy_network_release(self);
     }
     PyMem_Free(rates);
@@ -131,7 +140,13 @@ PyObject *mncpy_network_fit(PyObject *op, PyObject *args) {
     PyObject *data, *order, *rates, *report = Py_None;
     size_t batch_size;
     selection rows;
-    if (!PyArg_ParseTuple(args, "OOO&O|O:fit", &data, &order, mncpy_to_size, &batch_size, &rates, &report)) return NULL;
+    mnc_job before = {0};
+    unsigned long long correct = 0, rows_done = 0;
+    if (!PyArg_ParseTuple(args, "OOO&O|O(dKK):fit", &data, &order, mncpy_to_size, &batch_size, &rates, &report,
+                          &before.loss_sum, &correct, &rows_done))
+        return NULL;
+    before.correct = correct;
+    before.rows_done = (size_t)rows_done;
     if (batch_size == 0) {
         PyErr_SetString(PyExc_ValueError, "batch_size must be at least 1");
         return NULL;
@@ -141,8 +156,16 @@ PyObject *mncpy_network_fit(PyObject *op, PyObject *args) {
         return NULL;
     }
     if (select_rows(self, data, order, true, &rows) < 0) return NULL;
-    PyObject *const result = fit_rows(self, &rows, batch_size, rates, report);
+    PyObject *const result = fit_rows(self, &rows, batch_size, rates, report, &before);
     PyMem_Free(rows.order);
+    return result;
+}
+
+PyObject *mncpy_network_totals(PyObject *op, PyObject *Py_UNUSED(nothing)) {
+    network_object *const self = (network_object *)op;
+    if (mncpy_network_acquire(self) < 0) return NULL;
+    PyObject *const result = build_totals(self->loss_sum, self->correct, self->rows_done);
+    mncpy_network_release(self);
     return result;
 }
 
