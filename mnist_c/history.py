@@ -47,7 +47,8 @@ class History:
     best_epoch: the number of the best epoch so far. best_weights: the weights after it, as `get_weights` gives them.
     Both are None before the first epoch. Any improvement counts, while EarlyStopping may ask for more (min_delta).
     stopped_by: None while training, then "epochs" (all were done), "callback", "interrupt" or "error".
-    params: dict with "epochs" (asked for), "steps" (batches per epoch), "batch_size", "verbose" and "metrics" (names).
+    params: dict with "epochs" (asked for), "steps" (batches per epoch), "batch_size", "shuffle", "verbose" and
+    "metrics" (names).
     seed: that of the model, so that a run can be repeated.
     """
 

@@ -1,4 +1,4 @@
-"""`model.trace`: what it shows is what training computes, to the bit, and what the reference computes, within rounding."""
+"""`model.trace`: what it shows is what training computes, to the bit, and the reference's values, within rounding."""
 
 import numpy as np
 import pytest
@@ -156,5 +156,5 @@ def test_it_prints_as_a_table_and_names_what_is_not_there():
     assert len(lines) == 2 + len(t)
     assert "dense/kernel/update" in repr(t)
     assert t._repr_html_().count("<tr>") == 1 + len(t)
-    with pytest.raises(KeyError, match="dense/weights.*there are input, dense/z"):
+    with pytest.raises(KeyError, match=r"dense/weights.*there are input, dense/z"):
         t["dense/weights"]
