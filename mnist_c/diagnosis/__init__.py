@@ -12,7 +12,8 @@ Alarms, by the names that stay the same:
 
 Notes, on runs that may be fine: missing_classes, still_falling, overfitting, few_images, dead_units, saturated_units,
 poor_accuracy, untrained. A softmax after a softmax, and from_logits=True after one, are refused by `fit` already;
-softmax_twice is about targets that went through one.
+softmax_twice is about targets that went through one. Labels that were all renamed in the same way, in training and
+here, are noticed on images of digits only: it takes somebody who can read them.
 """
 
 from collections.abc import Callable
@@ -38,8 +39,8 @@ def diagnose(model: "Sequential", history: History | None = None, x: object = No
     of the same kind, as in `fit`; at most 2,000 images, drawn evenly, are looked at closely.
 
     Where the model is much worse than a nearest neighbour and no other cause is found, copies of it are trained for
-    about a hundred steps at up to eighteen learning rates: a second for a small network. Raises ValueError or TypeError for
-    data that do not go with the model, as `fit` does.
+    about a hundred steps at up to eighteen learning rates: a second for a small network. Raises ValueError or TypeError
+    for data that do not go with the model, as `fit` does.
     """
     if history is not None and not isinstance(history, History):
         raise TypeError(

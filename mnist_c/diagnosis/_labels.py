@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._confusion import count_cells
 from .._plan import CROSS_ENTROPY
 from ._evidence import Array, Evidence
 from ._probes import read_digits
@@ -71,15 +72,17 @@ def from_one(e: Evidence) -> Finding | None:
 
 
 def _relabelling(answers: Array, labels: Array) -> dict[int, int] | None:
-    """Class -> what the images of that class are taken for, if that is consistent and another class at least once."""
-    present = [int(c) for c in np.unique(labels)]
-    if len(present) < 5:
-        return None
-    counts = {c: np.bincount(answers[labels == c]) for c in present}
-    taken = {c: int(count.argmax()) for c, count in counts.items()}
-    hits = sum(int(count.max()) for count in counts.values()) / len(labels)
-    one_to_one = len(set(taken.values())) == len(taken)
-    return taken if hits >= CONSISTENT and one_to_one and any(a != c for c, a in taken.items()) else None
+    """Class -> what the images of that class are taken for, one to one, the most frequent pairs first; None unless
+    that is consistent, and another class at least once."""
+    cells = count_cells(labels, answers, int(max(labels.max(), answers.max())) + 1)
+    taken: dict[int, int] = {}
+    hits = 0
+    while cells.any():
+        c, a = (int(k) for k in np.unravel_index(cells.argmax(), cells.shape))
+        taken[c], hits = a, hits + int(cells[c, a])
+        cells[c, :] = cells[:, a] = 0
+    different = any(c != a for c, a in taken.items())
+    return taken if len(taken) >= 5 and different and hits >= CONSISTENT * len(labels) else None
 
 
 def relabelled(e: Evidence) -> Finding | None:
@@ -108,6 +111,8 @@ def relabelled(e: Evidence) -> Finding | None:
             "network learns them, but its answers are as wrong for everybody else.",
             f"y = (y {sign} {by}) % {modulus}; one-hot rows are np.eye({modulus})[y]",
         )
+    if set(wrong) != set(wrong.values()):
+        return None  # a class that the model never gives: it has not learned it
     return alarm(
         "labels_permuted",
         f"{examples}; {len(wrong)} of {len(taken)} classes are exchanged",

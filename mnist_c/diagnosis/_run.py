@@ -93,17 +93,29 @@ def too_few_steps(e: Evidence) -> Finding | None:
     )
 
 
-def other_data(e: Evidence) -> Finding | None:
-    """The same network, loss, optimizer and rate learn these data at once; the model has not, in at least as many
-    steps, and nothing else was found: so what it was trained on, or its order, was something else."""
+def _learnable(e: Evidence) -> str | None:
+    """The run fails, but the same network, loss, optimizer and rate learn these data in as many steps or fewer."""
     if not e.failing or e.steps < e.sweep.steps or e.skill(e.sweep.at_rate) < 0.7:
         return None
-    seen = (
+    return (
         f"after {e.steps:,} steps the accuracy on these images is {e.accuracy:.1%}; the same network with new weights "
         f"has {e.sweep.at_rate:.1%} after {e.sweep.steps} steps on them, shuffled"
     )
-    if e.history is not None and e.history.params.get("shuffle") is False:
-        return _in_order(f"{seen}; fit was told shuffle=False")
+
+
+def not_shuffled(e: Evidence) -> Finding | None:
+    """The same as `sorted_data`, where the data are shown in another order than they were trained on."""
+    if e.history is None or e.history.params.get("shuffle") is not False:
+        return None
+    seen = _learnable(e)
+    return None if seen is None else _in_order(f"{seen}; fit was told shuffle=False")
+
+
+def other_data(e: Evidence) -> Finding | None:
+    """Nothing else is wrong, and the data can be learned: so what the model was trained on was something else."""
+    seen = _learnable(e)
+    if seen is None:
+        return None
     return alarm(
         "labels_unrelated",
         seen,
@@ -113,7 +125,7 @@ def other_data(e: Evidence) -> Finding | None:
     )
 
 
-RATES = (rate_too_high, rate_too_low, too_few_steps)
+RATES = (rate_too_high, rate_too_low, too_few_steps, not_shuffled)
 
 
 # ---------------------------------------------------------------- notes
