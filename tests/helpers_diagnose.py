@@ -106,6 +106,11 @@ def five_images_per_class(x, y):
     return train(x[few], y[few], epochs=30)
 
 
+@sabotage("rate_too_low")
+def schedule_used_up(x, y):
+    return train(x, y, optimizer=mc.SGD(mc.StepDecay(0.1, decay_steps=1, decay_rate=0.1)))
+
+
 # ---------------------------------------------------------------- images
 
 
@@ -157,6 +162,16 @@ def black_on_white(x, y):
 @sabotage("inverted_images")
 def inverted_in_use_only(x, y):
     return train(x, y, see=(1 - x / np.float32(255), y))
+
+
+@sabotage("inverted_images")
+def inverted_in_training_only(x, y):
+    return train(255 - x, y, see=(x, y))
+
+
+@sabotage("unscaled_pixels")
+def raw_in_training_only(x, y):
+    return train(x.astype(np.float32), y, see=(x, y))
 
 
 @sabotage("constant_features")
@@ -317,6 +332,11 @@ def dead_by_hand(x, y):
     model, history, x, y = train(x, y)
     model.layers[1].bias = np.full(128, -1000.0)
     return model, history, x, y
+
+
+@sabotage("vanishing_gradients")
+def eight_sigmoids(x, y):
+    return train(x, y, layers=mlp((64,) * 8, "sigmoid"), optimizer=mc.SGD(0.01))
 
 
 @sabotage("too_much_dropout")

@@ -6,7 +6,7 @@ Alarms, by the names that stay the same:
 
     images    constant_features, blank_images, unscaled_pixels, pixels_too_small, inverted_images
     labels    one_class, labels_unrelated, labels_off_by_one, labels_permuted, softmax_twice
-    network   symmetric_weights, initial_weights_too_large, too_much_penalty, too_much_dropout
+    network   symmetric_weights, initial_weights_too_large, vanishing_gradients, too_much_penalty, too_much_dropout
     run       sorted_not_shuffled, rate_too_high, rate_too_low, too_few_steps, few_images
     symptoms  constant_answers, dead_units, saturated_units
 
@@ -50,15 +50,17 @@ def diagnose(model: "Sequential", history: History | None = None, x: object = No
     e = Evidence(model, history, x, y)
     if not e.steps and (e.history is None or e.history.stopped_by != "error"):
         return Diagnosis([_untrained()], _summary(e))
-    causes = _found(e, (*_images.CHECKS, *_labels.CHECKS, *_network.CAUSES, _run.sorted_data))
+    causes = _found(e, (*_images.CHECKS, *_labels.CHECKS, *_network.CAUSES, _run.sorted_data, _run.few_images))
     symptoms = _found(e, _network.SYMPTOMS)
-    explained = any(finding.severity == "alarm" for finding in causes)
-    if e.poor and not explained:
-        stuck = any(finding.severity == "alarm" and finding.name != "constant_answers" for finding in symptoms)
-        causes += _found(e, _run.RATES if stuck else (*_run.RATES, _run.other_data))[:1]
-    if not any(finding.severity == "alarm" for finding in causes + symptoms):
-        symptoms += _found(e, (_run.unexplained,))
-    return Diagnosis(causes + symptoms + _found(e, _run.NOTES), _summary(e))
+    if e.poor and not _alarming(causes):
+        last = (_run.other_data,) if not _alarming(symptoms, but="constant_answers") else ()
+        causes += _found(e, (_images.other_preparation, *_run.RATES, *last))[:1]
+    found = causes + symptoms
+    return Diagnosis(found if _alarming(found) else found + _found(e, _run.NOTES), _summary(e))
+
+
+def _alarming(findings: list[Finding], but: str = "") -> bool:
+    return any(finding.severity == "alarm" and finding.name != but for finding in findings)
 
 
 def _found(e: Evidence, checks: tuple[_Check, ...]) -> list[Finding]:

@@ -116,6 +116,13 @@ class Evidence:
         """The class that the model gives to each image of the sample (N,)."""
         return np.asarray(self.outputs.argmax(axis=1))
 
+    def accuracy_on(self, inputs: Array) -> float:
+        """The accuracy if the first layer saw these numbers (N, K) in place of `inputs`."""
+        x = np.ascontiguousarray(inputs, dtype=np.float64)
+        network = self.model._state.use_head(self.feed.head)
+        outputs = network.predict(_core.Data(x, dtype=self.model.dtype, isa=self.model.isa))
+        return float((outputs.argmax(axis=1) == self.y).mean())
+
     @cached_property
     def accuracy_in_training(self) -> float:
         """With dropout and the statistics of the batch, as in a training step."""
@@ -151,10 +158,18 @@ class Evidence:
         return self.model._state.network.progress()[1]
 
     @property
-    def rate(self) -> float:
+    def first_rate(self) -> float:
         """The learning rate of the first step."""
         optimizer = self.model._choose_optimizer(None)
         return float(schedules.rates(optimizer.learning_rate, 0, 1)[0])
+
+    @property
+    def rate(self) -> float:
+        """The learning rate that the run had: the highest of all epochs or, of a schedule, that after a tenth of it."""
+        rate = self.model._choose_optimizer(None).learning_rate
+        if callable(rate):
+            return float(schedules.rates(rate, self.steps // 10, 1)[0])
+        return max([rate] if self.history is None else [rate, *self.history.learning_rate])
 
     def curve(self, name: str) -> list[float]:
         """The finite figures of that name in the history, epoch by epoch."""
@@ -169,17 +184,28 @@ class Evidence:
     # ------------------------------------------------------------ experiments
 
     @cached_property
-    def initial_loss(self) -> float:
-        """Mean loss, without penalties, with the weights that the seed and the layers give, in training mode."""
-        copy = fresh_copy(self.model)
-        network = copy._state.use_head(self.feed.head)
+    def _beginning(self) -> tuple[float, float, list[float]]:
+        state = fresh_copy(self.model)._state
+        network = state.use_head(self.feed.head)
         order = np.arange(min(256, len(self.rows)), dtype=np.uint32)
         loss, _ = network.gradients(self.data, order, True, False)
-        return loss - network.penalty()
+        kernels = [network.get("gradient", i) for i, tensor in enumerate(state.tensors) if tensor[1] == "kernel"]
+        sizes = [float(np.sqrt(np.square(kernel, dtype=np.float64).mean())) for kernel in kernels]
+        return loss - network.penalty(), network.penalty(), sizes
 
-    @cached_property
+    @property
+    def initial_loss(self) -> float:
+        """Mean loss, without penalties, with the weights that the seed and the layers give, in training mode."""
+        return self._beginning[0]
+
+    @property
     def initial_penalty(self) -> float:
-        return fresh_copy(self.model)._state.use_head(self.feed.head).penalty()
+        return self._beginning[1]
+
+    @property
+    def initial_gradients(self) -> list[float]:
+        """The root mean square of each kernel's gradients, first layer first, with these weights."""
+        return self._beginning[2]
 
     @cached_property
     def sweep(self) -> Sweep:

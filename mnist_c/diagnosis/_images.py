@@ -85,4 +85,26 @@ def blank(e: Evidence) -> Finding | None:
     )
 
 
+def other_preparation(e: Evidence) -> Finding | None:
+    """The model fails on these images and does not fail on them prepared in another way."""
+    if not e.failing:
+        return None
+    low, high = e.inputs.min(), e.inputs.max()
+    ways = (
+        ("unscaled_pixels", e.inputs / 255, "divided by 255", "x / 255, or uint8 pixels as they are"),
+        ("unscaled_pixels", e.inputs * 255, "multiplied by 255", "train on x / 255, or on uint8 pixels as they are"),
+        ("inverted_images", high + low - e.inputs, "inverted", "invert them in training, or here: 255 - images"),
+    )
+    for name, inputs, how, fix in ways:
+        accuracy = e.accuracy_on(inputs)
+        if e.skill(accuracy) > 0.7:
+            return alarm(
+                name,
+                f"the accuracy is {e.accuracy:.1%} on these images and {accuracy:.1%} on the same ones {how}",
+                "the model was trained on images that were prepared in another way.",
+                fix,
+            )
+    return None
+
+
 CHECKS = (constant, blank, unscaled, too_small, inverted)

@@ -181,11 +181,30 @@ def weight_decay(e: Evidence) -> Finding | None:
     )
 
 
+def vanishing_gradients(e: Evidence) -> Finding | None:
+    """The first layer's gradients, root mean square, are below a ten thousandth of the last one's at the beginning.
+
+    A sigmoid passes on at most a quarter of a gradient; three layers of Glorot weights still leave a hundredth.
+    """
+    if not e.failing or len(e.initial_gradients) < 3:
+        return None
+    first, last = e.initial_gradients[0], e.initial_gradients[-1]
+    if not last or first > 1e-4 * last:
+        return None
+    return alarm(
+        "vanishing_gradients",
+        f"with initial weights the gradients of the first layer are {first:.1e}, those of the last one {last:.1e}; the "
+        f"model has {len(e.initial_gradients)} layers",
+        "each layer passes on less than it gets, so that the first ones do not learn.",
+        "ReLU in place of sigmoid, he_normal weights, BatchNormalization between layers, or fewer layers",
+    )
+
+
 def dropout(e: Evidence) -> Finding | None:
-    """From 0.7 on, where it costs 15 points in training, or the model fails. Usual are 0.2 to 0.5."""
+    """From 0.7 on, where it costs 15 points in training, or the model is poor. Usual are 0.2 to 0.5."""
     rates = [step["dropout"] for step in e.plan.steps] + [e.plan.input_dropout]
     cost = e.accuracy - e.accuracy_in_training
-    if max(rates) < 0.7 or not (cost > 0.15 or e.failing):
+    if max(rates) < 0.7 or not (cost > 0.15 or e.poor):
         return None
     return alarm(
         "too_much_dropout",
@@ -196,5 +215,5 @@ def dropout(e: Evidence) -> Finding | None:
     )
 
 
-CAUSES = (symmetric_weights, initial_weights, penalty, weight_decay, dropout)
+CAUSES = (symmetric_weights, initial_weights, penalty, weight_decay, dropout, vanishing_gradients)
 SYMPTOMS = (constant_answers, dead_units, saturated_units)

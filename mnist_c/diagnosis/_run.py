@@ -56,8 +56,17 @@ def rate_too_high(e: Evidence) -> Finding | None:
 def rate_too_low(e: Evidence) -> Finding | None:
     """Fresh copies learn in a few steps, at 100 times the rate or more, what this run has not in many.
 
-    Full-batch descent at 0.01 (gd-10k) is slow as well, but it was not given ten times as many steps, or gets there.
+    A schedule that has used up the rate in the first tenth of the run is the same. Full-batch descent at 0.01 (gd-10k)
+    is slow as well, but it was not given ten times as many steps, or gets there.
     """
+    if e.failing and e.rate < 1e-3 * e.first_rate:
+        return alarm(
+            "rate_too_low",
+            f"the learning rate began at {e.first_rate:g} and was {e.rate:.1e} after a tenth of {e.steps:,} steps; the "
+            f"accuracy is {e.accuracy:.1%}",
+            "the schedule stops training before anything is learned: its step is a batch, not an epoch.",
+            "decay_steps in batches, for example epochs * batches per epoch",
+        )
     factor, best = e.sweep.best_higher
     long = e.steps >= 10 * e.sweep.steps
     if best < max(e.sweep.at_rate, e.accuracy) + 0.1 or not (e.failing or long):
@@ -189,4 +198,4 @@ def unexplained(e: Evidence) -> Finding | None:
     )
 
 
-NOTES = (still_falling, overfitting, few_images)
+NOTES = (unexplained, still_falling, overfitting)
