@@ -169,11 +169,6 @@ def inverted_in_training_only(x, y):
     return train(255 - x, y, see=(x, y))
 
 
-@sabotage("unscaled_pixels")
-def raw_in_training_only(x, y):
-    return train(x.astype(np.float32), y, see=(x, y))
-
-
 @sabotage("constant_features")
 def all_images_alike(x, y):
     return train(np.repeat(x[:1], len(x), axis=0), y)
