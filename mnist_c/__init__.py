@@ -58,30 +58,29 @@ from .results import Evaluation
 from .schedules import CosineDecay, InverseTimeDecay, StepDecay
 
 if TYPE_CHECKING:
-    from . import datasets, keras, metrics, plots, recipes, reference, saving, testing
+    from . import datasets, diagnosis, keras, metrics, plots, recipes, reference, saving, testing
+    from .diagnosis import diagnose
     from .saving import ModelFileError, load_model
 
 __version__ = "0.1.0"
 
 # Loaded when first asked for, so that `import mnist_c` stays quick.
-_ON_DEMAND = ("datasets", "keras", "metrics", "plots", "recipes", "reference", "saving", "testing")
-_OF_SAVING = ("ModelFileError", "load_model")
+_ON_DEMAND = ("datasets", "diagnosis", "keras", "metrics", "plots", "recipes", "reference", "saving", "testing")
+_PARTS = {"ModelFileError": "saving", "load_model": "saving", "diagnose": "diagnosis"}
 
 
 def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
     if name in _ON_DEMAND:
-        from importlib import import_module
-
         return import_module(f"{__name__}.{name}")
-    if name in _OF_SAVING:
-        from . import saving
-
-        return getattr(saving, name)
+    if name in _PARTS:
+        return getattr(import_module(f"{__name__}.{_PARTS[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_ON_DEMAND, *_OF_SAVING])
+    return sorted([*globals(), *_ON_DEMAND, *_PARTS])
 
 
 __all__ = [
@@ -129,6 +128,8 @@ __all__ = [
     "Zeros",
     "callbacks",
     "datasets",
+    "diagnose",
+    "diagnosis",
     "get_num_threads",
     "gradient_check",
     "initializers",

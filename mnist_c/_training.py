@@ -92,6 +92,7 @@ def _history(model: "Sequential", job: Run, metric: str | None) -> History:
         "epochs": job.epochs,
         "steps": job.steps,
         "batch_size": job.batch_size,
+        "shuffle": job.shuffle,
         "verbose": job.verbose,
         "metrics": [prefix + name for prefix in measured for name in names],
     }

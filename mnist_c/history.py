@@ -51,7 +51,8 @@ class History:
     Both are None before the first epoch. Any improvement counts, while EarlyStopping may ask for more (min_delta).
     stopped_by: None while training, then "epochs" (all were done), "callback", "interrupt", "error", or the reason
     given to `model.request_stop`: "request", or "time budget" after `callbacks.TimeBudget`.
-    params: dict with "epochs" (asked for), "steps" (batches per epoch), "batch_size", "verbose" and "metrics" (names).
+    params: dict with "epochs" (asked for), "steps" (batches per epoch), "batch_size", "shuffle", "verbose" and
+    "metrics" (names).
     seed: that of the model, so that a run can be repeated.
     """
 

@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from ._training import Run, alone, run
 from .history import History
 from .layers import Dropout, Flatten, InputLayer, Rescaling
 from .results import Evaluation, Output, accuracy_name
+
+if TYPE_CHECKING:
+    from ._trace import Trace
 
 
 class Sequential(Structure):
@@ -227,6 +230,17 @@ class Sequential(Structure):
         network = self._state.use_head(feed.head)
         network.gradients(data, np.arange(data.rows, dtype=np.uint32), _inputs.flag("training", training), False)
         return [network.get("gradient", i) for i, tensor in enumerate(self._state.tensors) if tensor[3]]
+
+    def trace(self, x: object, y: object, sample_weight: object = None, training: bool = True) -> "Trace":
+        """One step on all rows of x with everything in between, as named arrays; nothing is changed.
+
+        Pre-activations, dropout masks, activations, deltas, gradients and updates; `print` shows a table of them. They
+        are those of `train_on_batch(x, y)`, to the bit. training: False leaves dropout out and takes the moving
+        statistics of batch normalisation, as `gradients` does by default; the updates remain those of training.
+        """
+        from ._trace import trace
+
+        return trace(self, x, y, sample_weight, training)
 
     # ------------------------------------------------------------ use
 

@@ -200,6 +200,7 @@ def test_history_has_a_value_per_epoch_and_what_repeats_the_run():
         "steps": 3,
         "batch_size": 30,
         "verbose": 0,
+        "shuffle": True,
         "metrics": ["loss", "accuracy", "val_loss", "val_accuracy"],
     }
     assert "3 of 3 epochs" in repr(history)

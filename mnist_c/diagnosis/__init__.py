@@ -1,0 +1,83 @@
+"""Why does it not learn? `diagnose` looks at a model, its run and its data, and says what is wrong, with the fix.
+
+    print(mc.diagnose(model, history, x, y))
+
+Alarms, by the names that stay the same:
+
+    images    constant_features, blank_images, unscaled_pixels, pixels_too_small, inverted_images
+    labels    one_class, labels_unrelated, labels_off_by_one, labels_permuted, softmax_twice
+    network   symmetric_weights, initial_weights_too_large, vanishing_gradients, too_much_penalty, too_much_dropout
+    run       sorted_not_shuffled, rate_too_high, rate_too_low, too_few_steps, few_images
+    symptoms  constant_answers, dead_units, saturated_units
+
+Notes, on runs that may be fine: missing_classes, still_falling, overfitting, few_images, dead_units, saturated_units,
+poor_accuracy, untrained. A softmax after a softmax, and from_logits=True after one, are refused by `fit` already;
+softmax_twice is about targets that went through one. Labels that were all renamed in the same way, in training and
+here, are noticed on images of digits only: it takes somebody who can read them.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+from ..history import History
+from . import _images, _labels, _network, _run
+from ._evidence import Evidence
+from ._report import Diagnosis, Finding, note
+
+if TYPE_CHECKING:
+    from ..model import Sequential
+
+_Check: TypeAlias = Callable[[Evidence], Finding | None]
+
+__all__ = ["Diagnosis", "Finding", "diagnose"]
+
+
+def diagnose(model: "Sequential", history: History | None = None, x: object = None, y: object = None) -> Diagnosis:
+    """Looks for what keeps a classifier from learning. Healthy runs raise no alarm; the model is not changed.
+
+    history: what `fit` returned; None: that of the model's last `fit`. x, y: the data that it was trained on, or others
+    of the same kind, as in `fit`; at most 2,000 images, drawn evenly, are looked at closely.
+
+    Where the model is much worse than a nearest neighbour and no other cause is found, copies of it are trained for
+    about a hundred steps at up to eighteen learning rates: a second for a small network. Raises ValueError or TypeError
+    for data that do not go with the model, as `fit` does.
+    """
+    if history is not None and not isinstance(history, History):
+        raise TypeError(
+            f"history is a {type(history).__name__}: expected what fit returned, or None, as in "
+            "diagnose(model, history, x, y)"
+        )
+    e = Evidence(model, history, x, y)
+    if not e.steps and (e.history is None or e.history.stopped_by != "error"):
+        return Diagnosis([_untrained()], _summary(e))
+    causes = _found(e, (*_images.CHECKS, *_labels.CHECKS, *_network.CAUSES, _run.sorted_data, _run.few_images))
+    symptoms = _found(e, _network.SYMPTOMS)
+    if e.poor and not _alarming(causes):
+        last = (_run.other_data,) if not _alarming(symptoms, but="constant_answers") else ()
+        causes += _found(e, (_images.other_preparation, *_run.RATES, *last))[:1]
+    found = causes + symptoms
+    return Diagnosis(found if _alarming(found) else found + _found(e, _run.NOTES), _summary(e))
+
+
+def _alarming(findings: list[Finding], but: str = "") -> bool:
+    return any(finding.severity == "alarm" and finding.name != but for finding in findings)
+
+
+def _found(e: Evidence, checks: tuple[_Check, ...]) -> list[Finding]:
+    return [finding for check in checks if (finding := check(e)) is not None]
+
+
+def _untrained() -> Finding:
+    return note(
+        "untrained",
+        "the model has made no training step",
+        "its weights are the initial ones.",
+        "model.fit(x, y) first",
+    )
+
+
+def _summary(e: Evidence) -> str:
+    return (
+        f"accuracy {100 * e.accuracy:.2f} % on {len(e.y):,} of {e.n:,} images after {e.steps:,} steps; the nearest "
+        f"other image gives {100 * e.neighbours:.2f} %, always the same answer {100 * e.chance:.2f} %"
+    )

@@ -1,0 +1,212 @@
+"""What the checks look at: the data, the run and the network, each figure computed once, when it is first asked for.
+
+n images with K inputs each and C classes; at most SAMPLE of them, drawn evenly, are looked at closely.
+"""
+
+import math
+import warnings
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _core, _targets, schedules
+from .._feed import Feed
+from ..history import History
+from ._probes import Sweep, fresh_copy, neighbour_accuracy
+
+if TYPE_CHECKING:
+    from ..model import Sequential
+
+Array = NDArray[Any]
+
+# Shares measured on so many images have a standard error of at most sqrt(0.25 / 2000), 1.1 points.
+SAMPLE = 2000
+
+
+class Evidence:
+    """One model, its run and the data it is to be judged on.
+
+    labels int (n,): all labels. rows (N,): the sample. images (N, K): its images as they were given, uint8 or floats.
+    """
+
+    def __init__(self, model: "Sequential", history: History | None, x: object, y: object) -> None:
+        self.feed = Feed.choose(model, x, y)
+        if self.feed.plan.outputs < 2:
+            raise ValueError("diagnose looks at classifiers: the model needs one output per class, not a single one")
+        self.model, self.plan = model, self.feed.plan
+        images = self.feed.images(x, warn=False)
+        self.targets = self.feed.targets(y, len(images))
+        self.labels = np.asarray(self.targets.classes()).astype(np.int64)
+        model._build_for(self.plan)
+        self.history = model.history if history is None else history
+        self.n, self.classes = len(images), self.plan.outputs
+        self.rows = np.sort(_core.permutation(0, 0, self.n)[:SAMPLE]).astype(np.intp)
+        self.images = images[self.rows]
+
+    # ------------------------------------------------------------ the data
+
+    @property
+    def y(self) -> Array:
+        """Labels of the sample (N,)."""
+        return self.labels[self.rows]
+
+    @cached_property
+    def inputs(self) -> Array:
+        """What the first layer sees, float64 (N, K)."""
+        return np.asarray(self.feed.reals(self.images))
+
+    @cached_property
+    def root_mean_square(self) -> float:
+        return float(np.sqrt(np.square(self.inputs).mean()))
+
+    @cached_property
+    def constant_share(self) -> float:
+        """The share of inputs with the same value in all images of the sample."""
+        return float((np.ptp(self.inputs, axis=0) == 0).mean())
+
+    @cached_property
+    def chance(self) -> float:
+        """The accuracy of always giving the most frequent label."""
+        return float(np.bincount(self.y, minlength=self.classes).max() / len(self.y))
+
+    @cached_property
+    def neighbours(self) -> float:
+        """What a nearest neighbour reaches on these images: what a network can at least be expected to learn."""
+        return neighbour_accuracy(self.inputs, self.y)
+
+    def neighbours_of_shifted(self, shift: int) -> float:
+        """The same, with the labels that stand `shift` rows further on."""
+        return neighbour_accuracy(self.inputs, self.labels[(self.rows + shift) % self.n])
+
+    # ------------------------------------------------------------ the model on the data
+
+    @cached_property
+    def data(self) -> _core.Data:
+        """The sample for the core."""
+        labels, values = self.targets
+        part = _targets.Targets(
+            None if labels is None else labels[self.rows], None if values is None else values[self.rows]
+        )
+        return self.feed._core_data(self.images, part, None)
+
+    @cached_property
+    def _scored(self) -> tuple[float, float, Array]:
+        network = self.model._state.use_head(self.feed.head)
+        total, correct, outputs = network.evaluate(self.data)
+        return total / len(self.rows), correct / len(self.rows), outputs
+
+    @property
+    def loss(self) -> float:
+        """Mean loss of the sample without penalties."""
+        return self._scored[0]
+
+    @property
+    def accuracy(self) -> float:
+        return self._scored[1]
+
+    @property
+    def outputs(self) -> Array:
+        """(N, C)."""
+        return self._scored[2]
+
+    @cached_property
+    def answers(self) -> Array:
+        """The class that the model gives to each image of the sample (N,)."""
+        return np.asarray(self.outputs.argmax(axis=1))
+
+    def accuracy_on(self, inputs: Array) -> float:
+        """The accuracy if the first layer saw these numbers (N, K) in place of `inputs`."""
+        x = np.ascontiguousarray(inputs, dtype=np.float64)
+        network = self.model._state.use_head(self.feed.head)
+        outputs = network.predict(_core.Data(x, dtype=self.model.dtype, isa=self.model.isa))
+        return float((outputs.argmax(axis=1) == self.y).mean())
+
+    @cached_property
+    def accuracy_in_training(self) -> float:
+        """With dropout and the statistics of the batch, as in a training step."""
+        network = self.model._state.use_head(self.feed.head)
+        outputs = network.forward_training(self.data, np.arange(len(self.rows), dtype=np.uint32), False)
+        return float((outputs.argmax(axis=1) == self.y).mean())
+
+    @cached_property
+    def layer_outputs(self) -> dict[str, Array]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # unscaled pixels are a finding, not a warning
+            return self.model.layer_outputs(self.images)
+
+    def skill(self, accuracy: float) -> float:
+        """0 for guessing, 1 for what a nearest neighbour reaches."""
+        return (accuracy - self.chance) / max(self.neighbours - self.chance, 0.01)
+
+    @property
+    def poor(self) -> bool:
+        """Well below a nearest neighbour. The healthy run with the least skill that was seen is gd-20: 0.88."""
+        return self.skill(self.accuracy) < 0.85
+
+    @property
+    def failing(self) -> bool:
+        """Nearer to guessing than to a nearest neighbour."""
+        return self.skill(self.accuracy) < 0.5
+
+    # ------------------------------------------------------------ the run
+
+    @property
+    def steps(self) -> int:
+        """Training steps that the model has made."""
+        return self.model._state.network.progress()[1]
+
+    @property
+    def first_rate(self) -> float:
+        """The learning rate of the first step."""
+        optimizer = self.model._choose_optimizer(None)
+        return float(schedules.rates(optimizer.learning_rate, 0, 1)[0])
+
+    @property
+    def rate(self) -> float:
+        """The learning rate that the run had: the highest of all epochs or, of a schedule, that after a tenth of it."""
+        rate = self.model._choose_optimizer(None).learning_rate
+        if callable(rate):
+            return float(schedules.rates(rate, self.steps // 10, 1)[0])
+        return max([rate] if self.history is None else [rate, *self.history.learning_rate])
+
+    def curve(self, name: str) -> list[float]:
+        """The finite figures of that name in the history, epoch by epoch."""
+        values = [] if self.history is None else self.history.history.get(name, [])
+        return [value for value in values if math.isfinite(value)]
+
+    @property
+    def running_accuracy(self) -> float:
+        """The accuracy on the way through the last epoch; nan if there is none."""
+        return next(iter(reversed(self.curve(self.model.metric))), math.nan)
+
+    # ------------------------------------------------------------ experiments
+
+    @cached_property
+    def _beginning(self) -> tuple[float, float, list[float]]:
+        state = fresh_copy(self.model)._state
+        network = state.use_head(self.feed.head)
+        order = np.arange(min(256, len(self.rows)), dtype=np.uint32)
+        loss, _ = network.gradients(self.data, order, True, False)
+        kernels = [network.get("gradient", i) for i, tensor in enumerate(state.tensors) if tensor[1] == "kernel"]
+        sizes = [float(np.sqrt(np.square(kernel, dtype=np.float64).mean())) for kernel in kernels]
+        return loss - network.penalty(), network.penalty(), sizes
+
+    @property
+    def initial_loss(self) -> float:
+        """Mean loss, without penalties, with the weights that the seed and the layers give, in training mode."""
+        return self._beginning[0]
+
+    @property
+    def initial_penalty(self) -> float:
+        return self._beginning[1]
+
+    @property
+    def initial_gradients(self) -> list[float]:
+        """The root mean square of each kernel's gradients, first layer first, with these weights."""
+        return self._beginning[2]
+
+    @cached_property
+    def sweep(self) -> Sweep:
+        return Sweep(self.model, self.images, self.y, self.rate)

@@ -1,0 +1,155 @@
+"""Checks of the labels: do they belong to the images?"""
+
+import numpy as np
+
+from .._confusion import count_cells
+from .._plan import CROSS_ENTROPY
+from ._evidence import Array, Evidence
+from ._probes import read_digits
+from ._report import Finding, alarm, note
+
+# A relabelling is recognised where classes go over into other ones this consistently. The drawn digits' reader is right
+# in 88 % of MNIST; on Fashion-MNIST, which has no digits, no relabelling makes it right in more than 33 %.
+CONSISTENT = 0.6
+
+
+def single_class(e: Evidence) -> Finding | None:
+    if len(np.unique(e.labels)) > 1:
+        return None
+    return alarm(
+        "one_class",
+        f"all {e.n:,} labels are {e.labels[0]}",
+        "with a single class there is nothing to tell apart: always giving it is right.",
+        "look at how y was made, for example np.bincount(y); a column too few or a wrong index does this",
+    )
+
+
+def unrelated(e: Evidence) -> Finding | None:
+    """Where the nearest neighbour's label is right no more often than by chance.
+
+    Two standard errors of a share of about 0.1 on 500 images are 2.7 points; labels of which a fifth is wrong still
+    give 0.6.
+    """
+    shares = np.bincount(e.y, minlength=e.classes) / len(e.y)
+    by_chance = float(np.square(shares).sum())
+    asked = max(1, len(e.y) // 4)
+    bound = by_chance + max(0.05, 4 * float(np.sqrt(by_chance * (1 - by_chance) / asked)))
+    if len(e.y) < 50 or shares.max() > 0.9 or e.constant_share >= 0.95 or not e.neighbours < bound:
+        return None
+    seen = (
+        f"the most similar image has the same label in {e.neighbours:.1%} of the cases; by chance it would be "
+        f"{by_chance:.1%}, on MNIST it is about 90 %"
+    )
+    shift = max((-1, 1), key=e.neighbours_of_shifted)
+    if e.neighbours_of_shifted(shift) > bound + 0.2:
+        return alarm(
+            "labels_unrelated",
+            f"{seen}; with the label of the row {'after' if shift > 0 else 'before'} it is "
+            f"{e.neighbours_of_shifted(shift):.1%}",
+            "images and labels are one row apart.",
+            f"y = np.roll(y, {-shift}), or look at which row was lost",
+        )
+    return alarm(
+        "labels_unrelated",
+        seen,
+        "the labels have nothing to do with the images: they were shuffled without them, or belong to other ones. A "
+        "network can then only learn them by heart.",
+        "shuffle both with the same order: order = rng.permutation(len(x)); x, y = x[order], y[order]",
+    )
+
+
+def from_one(e: Evidence) -> Finding | None:
+    """Classes that count from 1, where the model has an output more than there are classes."""
+    present = np.unique(e.labels)
+    if len(present) != e.classes - 1 or present[0] != 1 or e.classes < 4 or e.n < 20 * e.classes:
+        return None
+    return alarm(
+        "labels_off_by_one",
+        f"labels run from 1 to {present[-1]}, the model has {e.classes} outputs, and class 0 never occurs",
+        "classes count from 0; every answer is one off when it is compared with labels that do.",
+        f"pass y - 1 and use Dense({e.classes - 1}) as the last layer",
+    )
+
+
+def _relabelling(answers: Array, labels: Array) -> dict[int, int] | None:
+    """Class -> what the images of that class are taken for, one to one, the most frequent pairs first; None unless
+    that is consistent, and another class at least once."""
+    cells = count_cells(labels, answers, int(max(labels.max(), answers.max())) + 1)
+    taken: dict[int, int] = {}
+    hits = 0
+    while cells.any():
+        c, a = (int(k) for k in np.unravel_index(cells.argmax(), cells.shape))
+        taken[c], hits = a, hits + int(cells[c, a])
+        cells[c, :] = cells[:, a] = 0
+    different = any(c != a for c, a in taken.items())
+    return taken if len(taken) >= 5 and different and hits >= CONSISTENT * len(labels) else None
+
+
+def relabelled(e: Evidence) -> Finding | None:
+    """Labels that are a consistent renaming of the right ones: by what digits look like, or by what the model says."""
+    counted_from_one = from_one(e)
+    if counted_from_one is not None:
+        return counted_from_one
+    readings = read_digits(e.inputs, e.plan.input_shape)
+    by_eye = None if readings is None else _relabelling(readings, e.y)
+    by_model = _relabelling(e.answers, e.y)
+    taken = by_eye or by_model
+    if taken is None:
+        return None
+    who = "look like" if by_eye else "are, for the model,"
+    wrong = {c: a for c, a in taken.items() if a != c}
+    examples = "; ".join(f"images labelled {c} {who} {a}" for c, a in list(wrong.items())[:3])
+    modulus = 10 if by_eye else e.classes
+    shifts = {(c - a) % modulus for c, a in taken.items()}
+    if len(shifts) == 1:
+        up = shifts.pop()
+        by, sign, word = (up, "-", "large") if 2 * up <= modulus else (modulus - up, "+", "small")
+        return alarm(
+            "labels_off_by_one",
+            f"{examples}; so for all {len(taken)} classes",
+            f"labels are {by} too {word}: counted from the wrong number, or one-hot rows made with a wrong index. A "
+            "network learns them, but its answers are as wrong for everybody else.",
+            f"y = (y {sign} {by}) % {modulus}; one-hot rows are np.eye({modulus})[y]",
+        )
+    if set(wrong) != set(wrong.values()):
+        return None  # a class that the model never gives: it has not learned it
+    return alarm(
+        "labels_permuted",
+        f"{examples}; {len(wrong)} of {len(taken)} classes are exchanged",
+        "the names of classes are mixed up, between training and use or against what the images show.",
+        "use one table of classes for all data; look at mc.plots.digits(x, y)",
+    )
+
+
+def blurred(e: Evidence) -> Finding | None:
+    """Targets in which the right class has less than a half: one-hot rows through a softmax give it 0.23."""
+    smoothing = e.model.loss.label_smoothing if e.model.loss is not None else 0.0
+    values = e.targets.values
+    sure = values is None or e.feed.head.key[0] != CROSS_ENTROPY
+    likely = 1.0 if sure else float(np.asarray(values).max(axis=1).mean())
+    share = likely * (1 - smoothing) + smoothing / e.classes
+    if share >= 0.5:
+        return None
+    return alarm(
+        "softmax_twice",
+        f"on average the target gives {share:.2f} to the most likely class (label smoothing {smoothing:g}); one-hot "
+        "rows give it 1, one-hot rows through a softmax 0.23",
+        "targets were blurred: a softmax was applied to them, as it is to the outputs, or the label smoothing is "
+        "too strong. The network is taught to be unsure.",
+        "pass class numbers or one-hot rows, and a label_smoothing of 0 to 0.1",
+    )
+
+
+def missing(e: Evidence) -> Finding | None:
+    absent = [c for c in range(e.classes) if not (e.labels == c).any()]
+    if not absent or e.n < 20 * e.classes or len(absent) == e.classes - 1:
+        return None
+    return note(
+        "missing_classes",
+        f"classes {', '.join(map(str, absent))} do not occur among {e.n:,} labels, the model has {e.classes} outputs",
+        "the model cannot learn what it is not shown.",
+        "if the data are sorted, draw the sample at random",
+    )
+
+
+CHECKS = (single_class, unrelated, relabelled, blurred, missing)

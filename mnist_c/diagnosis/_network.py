@@ -1,0 +1,219 @@
+"""Checks of the network: weights, units, what its regularisation does to it."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..layers import Dense
+from ._evidence import Evidence
+from ._images import LARGE
+from ._report import Finding, alarm, note
+
+# A unit counts as dead, or saturated, if it is so for all, or 95 %, of the sample.
+SATURATED = 0.95
+
+
+class Layer(NamedTuple):
+    """A hidden layer: how many of how many units are dead, or saturated."""
+
+    name: str
+    stuck: int
+    units: int
+
+    def __str__(self) -> str:
+        return f"{self.stuck} of {self.units} units of {self.name} ({self.stuck / self.units:.0%})"
+
+
+def _hidden(e: Evidence, activations: tuple[str, ...]) -> list[tuple[str, str]]:
+    """(name, activation) of all layers but the last that have one of these."""
+    found = []
+    for layer in e.model.layers[:-1]:
+        function = getattr(layer, "activation", None)
+        if function is not None and function.name in activations and layer.name in e.layer_outputs:
+            found.append((layer.name, function.name))
+    return found
+
+
+def _dead(e: Evidence) -> list[Layer]:
+    layers = []
+    for name, _ in _hidden(e, ("relu",)):
+        stuck = (e.layer_outputs[name] == 0).all(axis=0)
+        layers.append(Layer(name, int(stuck.sum()), len(stuck)))
+    return layers
+
+
+def _saturated(e: Evidence) -> list[Layer]:
+    """Where the derivative is below 0.01 (sigmoid) or 0.02 (tanh), 4 and 2 % of its largest value."""
+    layers = []
+    for name, activation in _hidden(e, ("sigmoid", "tanh")):
+        a = e.layer_outputs[name]
+        flat = np.abs(2 * a - 1 if activation == "sigmoid" else a) > (0.98 if activation == "sigmoid" else 0.99)
+        stuck = flat.mean(axis=0) >= SATURATED
+        layers.append(Layer(name, int(stuck.sum()), len(stuck)))
+    return layers
+
+
+def dead_units(e: Evidence) -> Finding | None:
+    """Alarm if a layer has no unit left, or lost half of them and the model is poor; a note from a tenth on.
+
+    Penalties switch units off that are not needed, so that many dead ones alone are no alarm.
+    """
+    layers = [layer for layer in _dead(e) if layer.stuck >= 0.1 * layer.units]
+    if not layers or len(e.y) < 50:
+        return None
+    worst = max(layer.stuck / layer.units for layer in layers)
+    make = alarm if worst == 1 or (worst >= 0.5 and e.poor) else note
+    return make(
+        "dead_units",
+        f"{', '.join(map(str, layers))} give 0 for each of {len(e.y):,} images",
+        "a ReLU whose sum is negative for all images has no gradient: its weights never change again.",
+        "a lower learning rate, He weights (kernel_initializer='he_normal') and biases of 0 keep units alive; "
+        "LeakyReLU gives dead ones a gradient",
+    )
+
+
+def saturated_units(e: Evidence) -> Finding | None:
+    layers = [layer for layer in _saturated(e) if layer.stuck >= 0.25 * layer.units]
+    if not layers or len(e.y) < 50:
+        return None
+    worst = max(layer.stuck / layer.units for layer in layers)
+    return (alarm if worst >= 0.9 or (worst >= 0.5 and e.poor) else note)(
+        "saturated_units",
+        f"{', '.join(map(str, layers))} stand at the end of their range for at least {SATURATED:.0%} of the images",
+        "there sigmoid and tanh are flat: the gradient is nearly 0, and the unit says the same of all images.",
+        "smaller initial weights ('glorot_uniform'), pixels from 0 to 1, a lower learning rate; or ReLU",
+    )
+
+
+def constant_answers(e: Evidence) -> Finding | None:
+    """More than 99 % of the answers are the same class, where no class has more than 90 % of the labels."""
+    counts = np.bincount(e.answers, minlength=e.classes)
+    answer = int(counts.argmax())
+    true = float((e.y == answer).mean())
+    if counts[answer] < 0.99 * len(e.y) or e.chance > 0.9 or len(e.y) < 20:
+        return None
+    everything = "everything" if counts[answer] == len(e.y) else f"{counts[answer] / len(e.y):.1%} of the images"
+    return alarm(
+        "constant_answers",
+        f"it answers {answer} for {everything}: the accuracy, {100 * e.accuracy:.2f} %, is the share of images that "
+        f"are a {answer}, {100 * true:.2f} %",
+        "the output no longer depends on the image; only the last layer's biases were learned.",
+        "see the other findings for the cause; usually the learning rate, dead units or weights that are all the same",
+    )
+
+
+def symmetric_weights(e: Evidence) -> Finding | None:
+    """Hidden units that all have the same weights: they get the same gradients and stay the same for ever.
+
+    The last layer may begin like that: what it gets is different for each of its units.
+    """
+    dense = [layer for layer in e.model.layers if isinstance(layer, Dense)]
+    same = []
+    for layer in dense[:-1]:
+        kernel = layer.kernel.astype(np.float64)
+        spread = float(np.ptp(kernel, axis=1).max())  # among the units, for the input where they differ most
+        if layer.units > 1 and spread <= 1e-5 * max(float(np.abs(kernel).max()), 1e-30):
+            same.append((layer, "all 0" if not kernel.any() else "the same in all units"))
+    constant = [layer for layer in dense[:-1] if layer.kernel_initializer.core[0] == "constant" and e.poor]
+    if not same and not constant:
+        return None
+    seen = "; ".join(f"the weights of {layer.name} are {what}" for layer, what in same)
+    seen = seen or f"the weights of {', '.join(layer.name for layer in constant)} all begin with the same number"
+    return alarm(
+        "symmetric_weights",
+        seen,
+        "units with equal weights compute the same, get the same gradient and so stay equal: a layer of them is worth "
+        "one unit. With zeros, ReLU and its gradient are 0 as well, and nothing moves.",
+        "random initial weights: kernel_initializer='glorot_uniform' (the default) or 'he_normal'; zeros are for "
+        "biases",
+    )
+
+
+def initial_weights(e: Evidence) -> Finding | None:
+    """A loss of ten times log C before the first step, with inputs of a usual size.
+
+    Glorot and He weights start near log C, weights in ±0.5 (gd-10k) at about twice that.
+    """
+    if e.root_mean_square >= LARGE or e.initial_loss <= 10 * np.log(e.classes):
+        return None
+    return alarm(
+        "initial_weights_too_large",
+        f"with its initial weights the network starts at a loss of {e.initial_loss:.3g}; guessing has "
+        f"{np.log(e.classes):.2f}",
+        "it begins with being sure of wrong answers: steps are spent on undoing the initial weights, units die or "
+        "saturate.",
+        "kernel_initializer='glorot_uniform' or 'he_normal', whose spread fits the number of inputs",
+    )
+
+
+def penalty(e: Evidence) -> Finding | None:
+    """A penalty that, at the beginning, weighs more than twice what there is to be gained: log C.
+
+    deep-l2's strongest, lambda 0.001, weighs half of it. Such a penalty need not hurt: the model must be worse than
+    a nearest neighbour, too.
+    """
+    if e.initial_penalty <= 2 * np.log(e.classes) or e.accuracy > e.neighbours - 0.02:
+        return None
+    steps = [(e.plan.owners[s].name, step) for s, step in enumerate(e.plan.steps) if step["kind"] == "dense"]
+    factors = "; ".join(f"{name}: l1 {step['l1']:g}, l2 {step['l2']:g}" for name, step in steps)
+    return alarm(
+        "too_much_penalty",
+        f"the penalty begins at {e.initial_penalty:.3g}, the cross-entropy of guessing is {np.log(e.classes):.2f} "
+        f"({factors}); the accuracy is {e.accuracy:.1%}, a nearest neighbour has {e.neighbours:.1%}",
+        "most of the loss is the penalty, so training makes weights small rather than answers right.",
+        "l2 from 1e-5 to 1e-3; without any to see whether it is needed",
+    )
+
+
+def weight_decay(e: Evidence) -> Finding | None:
+    """Adam moves a weight by about its rate r in a step, decay by r d w: beyond 1 / d decay wins."""
+    decay = getattr(e.model.optimizer, "weight_decay", 0.0)
+    widest = max((w.shape[0] for w in e.model.get_weights() if w.ndim == 2), default=1)
+    usual = 1 / np.sqrt(widest)  # the size of a weight with which the sum of so many inputs is of their size
+    if not decay or 1 / decay > usual or not e.poor:
+        return None
+    return alarm(
+        "too_much_penalty",
+        f"weight_decay={decay:g} holds weights below about {1 / decay:.2g}; with {widest} inputs they should be "
+        f"about {usual:.2g}; the accuracy is {e.accuracy:.1%}",
+        "decay undoes in each step what the gradient has done.",
+        "weight_decay from 1e-4 to 0.1",
+    )
+
+
+def vanishing_gradients(e: Evidence) -> Finding | None:
+    """The first layer's gradients, root mean square, are below a ten thousandth of the last one's at the beginning.
+
+    A sigmoid passes on at most a quarter of a gradient; three layers of Glorot weights still leave a hundredth.
+    """
+    if not e.failing or len(e.initial_gradients) < 3:
+        return None
+    first, last = e.initial_gradients[0], e.initial_gradients[-1]
+    if not last or first > 1e-4 * last:
+        return None
+    return alarm(
+        "vanishing_gradients",
+        f"with initial weights the gradients of the first layer are {first:.1e}, those of the last one {last:.1e}; the "
+        f"model has {len(e.initial_gradients)} layers",
+        "each layer passes on less than it gets, so that the first ones do not learn.",
+        "ReLU in place of sigmoid, he_normal weights, BatchNormalization between layers, or fewer layers",
+    )
+
+
+def dropout(e: Evidence) -> Finding | None:
+    """From 0.7 on, where it costs 15 points in training, or the model is poor. Usual are 0.2 to 0.5."""
+    rates = [step["dropout"] for step in e.plan.steps] + [e.plan.input_dropout]
+    cost = e.accuracy - e.accuracy_in_training
+    if max(rates) < 0.7 or not (cost > 0.15 or e.poor):
+        return None
+    return alarm(
+        "too_much_dropout",
+        f"dropout {max(rates):g} leaves {1 - max(rates):.0%} of the units in each step; with it the accuracy is "
+        f"{e.accuracy_in_training:.1%}, without {e.accuracy:.1%}",
+        "so few units cannot carry what is in an image: steps are noise, and training is slow or stops short.",
+        "Dropout(0.2) to Dropout(0.5), after hidden layers",
+    )
+
+
+CAUSES = (symmetric_weights, initial_weights, penalty, weight_decay, dropout, vanishing_gradients)
+SYMPTOMS = (constant_answers, dead_units, saturated_units)

@@ -1,0 +1,198 @@
+"""`mc.diagnose`: sabotaged trainings are named, healthy ones raise no alarm, and nothing is changed."""
+
+import copy
+import warnings
+
+import helpers_diagnose as cases
+import numpy as np
+import pytest
+
+import mnist_c as mc
+
+FAST = {
+    "adam_rate_tenth",
+    "sgd_rate_million",
+    "adam_rate_millionth",
+    "one_step",
+    "five_images_per_class",
+    "raw_floats",
+    "divided_twice",
+    "black_on_white",
+    "all_images_alike",
+    "shuffled_labels",
+    "shuffled_labels_seen_with_right_ones",
+    "one_hot_off_by_one",
+    "permuted_classes",
+    "all_zeros",
+    "targets_through_softmax",
+    "sorted_data",
+    "zero_weights",
+    "weights_deviation_10",
+    "saturated_by_bias",
+    "dead_by_bias",
+    "dropout_95",
+    "l2_10",
+    "usual",
+    "one_layer_from_zeros",
+    "sigmoid",
+    "batch_norm_on_raw_pixels",
+    "small_l2",
+    "sorted_but_shuffled",
+    "a_fifth_of_the_labels_wrong",
+    "twenty_steps_on_raw_pixels",
+}
+UNREADABLE = {"one_hot_off_by_one", "permuted_classes"}  # who does not know the pictures cannot know their names
+
+
+def each(table):
+    return [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in table]
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return mc.datasets.synthetic(4000, seed=0)
+
+
+def load(name):
+    try:
+        train, _ = mc.datasets.load(name)
+    except mc.datasets.DatasetNotFoundError as error:
+        pytest.skip(f"{name} is not on this machine: {error}".splitlines()[0])
+    return train.images[:12000], train.labels[:12000]
+
+
+def check_named(name, x, y):
+    train, names = cases.SABOTAGES[name]
+    diagnosis = mc.diagnose(*train(x, y))
+    assert set(names) & set(diagnosis.alarms), diagnosis
+    assert not diagnosis.healthy
+
+
+def check_healthy(name, x, y):
+    diagnosis = mc.diagnose(*cases.HEALTHY[name][0](x, y))
+    assert diagnosis.healthy, diagnosis
+
+
+@pytest.mark.parametrize("name", each(cases.SABOTAGES))
+def test_a_sabotaged_training_is_named(name, digits):
+    check_named(name, *digits)
+
+
+@pytest.mark.parametrize("name", each(cases.HEALTHY))
+def test_a_healthy_training_raises_no_alarm(name, digits):
+    check_healthy(name, *digits)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dataset", ["mnist", "fashion-mnist"])
+def test_the_same_holds_on_real_images(dataset):
+    x, y = load(dataset)
+    for name in cases.SABOTAGES:
+        if dataset == "mnist" or name not in UNREADABLE:
+            check_named(name, x, y)
+    for name in cases.HEALTHY:
+        check_healthy(name, x, y)
+
+
+# ---------------------------------------------------------------- what is said
+
+
+def test_constant_answers_are_said_with_the_exact_share():
+    labels = np.repeat(np.arange(10, dtype=np.uint8), [98, 114, 103, 101, 98, 89, 96, 103, 97, 101])
+    x = np.random.default_rng(0).integers(0, 256, (1000, 28, 28)).astype(np.uint8)
+    model = mc.Sequential([mc.Flatten(input_shape=(28, 28)), mc.Dense(10, "softmax")], seed=0)
+    model.fit(x, labels, verbose=0)
+    model.layers[1].kernel = np.zeros((784, 10))
+    model.layers[1].bias = np.eye(10)[1]
+    finding = mc.diagnose(model, None, x, labels)["constant_answers"]
+    assert "it answers 1 for everything: the accuracy, 11.40 %" in finding.seen
+
+
+def test_dead_units_are_counted_layer_by_layer(digits):
+    """A bias of -1000 on 17 of 128 units: 17 dead ones, which do no harm here."""
+    model, history, x, y = cases.HEALTHY["sgd"][0](*digits)
+    alive = (model.layer_outputs(x)["dense"] > 0).any(axis=0)
+    assert alive.all()
+    bias = model.layers[1].bias
+    bias[:17] = -1000
+    model.layers[1].bias = bias
+    diagnosis = mc.diagnose(model, history, x, y)
+    assert "17 of 128 units of dense (13%) give 0" in diagnosis["dead_units"].seen
+    assert diagnosis["dead_units"].severity == "note"
+
+
+def test_a_row_lost_between_images_and_labels_is_said():
+    x, y = mc.datasets.synthetic(2000, seed=0)
+    model, history, x, y = cases.train(x, np.roll(y, 1))
+    assert "np.roll(y, -1)" in mc.diagnose(model, history, x, y)["labels_unrelated"].fix
+
+
+def test_the_rate_that_is_recommended_works(digits):
+    model, history, x, y = cases.SABOTAGES["adam_rate_1"][0](*digits)
+    rate = float(mc.diagnose(model, history, x, y)["rate_too_high"].fix.split()[-1])
+    model, history, x, y = cases.train(x, y, optimizer=mc.Adam(rate))
+    assert mc.diagnose(model, history, x, y).healthy
+
+
+# ---------------------------------------------------------------- how it behaves
+
+
+@pytest.mark.parametrize("name", ["usual", "adam_rate_tenth"])
+def test_the_model_and_the_data_stay_as_they_were(name, digits):
+    train, _ = {**cases.SABOTAGES, **cases.HEALTHY}[name]
+    model, history, x, y = train(*digits)
+    twin, given = copy.deepcopy(model), (x.copy(), y.copy())
+    before = (
+        model.weights_hash(),
+        model._state.network.progress(),
+        repr(model.optimizer),
+        copy.deepcopy(history.history),
+    )
+    first = repr(mc.diagnose(model, history, x, y))
+    assert repr(mc.diagnose(model, history, x, y)) == first, "not the same twice"
+    after = model.weights_hash(), model._state.network.progress(), repr(model.optimizer), history.history
+    assert after == before
+    np.testing.assert_array_equal(x, given[0])
+    np.testing.assert_array_equal(y, given[1])
+    for m in (model, twin):  # the moments, too
+        m.fit(x, y, verbose=0)
+    assert model.weights_hash() == twin.weights_hash()
+
+
+def test_history_may_be_left_out_and_an_untrained_model_is_said_to_be_one(digits):
+    model, history, x, y = cases.HEALTHY["sgd"][0](*digits)
+    assert repr(mc.diagnose(model, None, x, y)) == repr(mc.diagnose(model, history, x, y))
+    new = mc.Sequential(cases.mlp(), seed=0)
+    flat = x.reshape(len(x), -1)
+    assert mc.diagnose(new, None, flat, y).notes == ["untrained"]
+
+
+def test_it_shows_in_text_and_in_html(digits):
+    model, history, x, y = cases.SABOTAGES["l2_10"][0](*digits)
+    diagnosis = mc.diagnose(model, history, x, y)
+    text, html = repr(diagnosis), diagnosis._repr_html_()
+    assert "ALARM too_much_penalty" in text
+    assert "Fix: l2 from 1e-5 to 1e-3" in text
+    assert html.count("<li>") == len(diagnosis) == len(list(diagnosis))
+    assert "too_much_penalty" in diagnosis
+    with pytest.raises(KeyError, match="rate_too_low"):
+        diagnosis["rate_too_low"]
+
+
+def test_wrong_arguments_are_named(digits):
+    x, y = digits
+    model = mc.Sequential([mc.Flatten(input_shape=(28, 28)), mc.Dense(1)], seed=0)
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="looks at classifiers"):
+        mc.diagnose(model, None, x, y)
+    with pytest.raises(TypeError, match="expected what fit returned"):
+        mc.diagnose(model, x, y, None)
+    with pytest.raises(TypeError, match="y is None"):
+        mc.diagnose(model, None, x)
+
+
+def test_it_does_not_warn_of_what_it_reports(digits):
+    model, history, x, y = cases.SABOTAGES["raw_floats"][0](*digits)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "unscaled_pixels" in mc.diagnose(model, history, x, y)
