@@ -27,7 +27,7 @@ class State:
         self.optimizer: Optimizer | None = None  # whose moments the network holds
         self._slots = 0
         # Loss and scale for which `predict` has found that the network takes pixels as they are, or None.
-        self.short_way: "tuple[Loss | None, float | None] | None" = None
+        self.short_way: tuple[Loss | None, float | None] | None = None
         self.before_change: Callable[[], object] | None = None  # for who needs the weights and moments as they are
 
     @classmethod

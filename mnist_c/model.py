@@ -318,8 +318,7 @@ class Sequential(Structure):
         batch_size, verbose: for Keras's sake.
         """
         state = self._network_state
-        ready = state is not None and state.short_way is not None and self._fitting is None
-        if ready and state.short_way == (self.loss, self.scale):
+        if state and self._fitting is None and state.short_way and state.short_way == (self.loss, self.scale):
             few = state.network.predict_few(x)
             if few is not None:
                 return few

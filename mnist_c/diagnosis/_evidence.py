@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .. import _core, _targets, schedules
 from .._feed import Feed
+from .._fingerprint import Examples
 from ..history import History
 from ._probes import Sweep, fresh_copy, neighbour_accuracy
 
@@ -89,7 +90,7 @@ class Evidence:
         part = _targets.Targets(
             None if labels is None else labels[self.rows], None if values is None else values[self.rows]
         )
-        return self.feed._core_data(self.images, part, None)
+        return self.feed.core_data(Examples(self.images, part, None))
 
     @cached_property
     def _scored(self) -> tuple[float, float, Array]:
