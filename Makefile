@@ -14,7 +14,7 @@ SOURCES := $(shell find csrc -name '*.[ch]' ! -path 'csrc/examples/*')
 SETTINGS = $(if $(filter default,$(origin CC)),,$(CC)) $(CFLAGS) $(LDFLAGS) $(MNIST_C_DEBUG) $(MNIST_C_SANITIZE) $(MNIST_C_OPT) $(MNIST_C_WERROR)
 
 .DEFAULT_GOAL := help
-.PHONY: FORCE help preflight build train test pytest ctest asan ubsan tsan neon example bench notebook notebook-check lint \
+.PHONY: FORCE help preflight build train test pytest ctest asan ubsan tsan neon example bench compare notebook notebook-check lint \
         format clean distclean
 
 help: ## list the targets
@@ -58,6 +58,11 @@ $(VENV)/lint: $(VENV)/made-with pyproject.toml
 	@$(PY) -m pip install --quiet --group lint
 	@touch $@
 
+$(VENV)/bench: $(VENV)/made-with pyproject.toml
+	@echo 'installing the libraries to compare with ...'
+	@$(PY) -m pip install --quiet --group bench
+	@touch $@
+
 $(VENV)/notebook: $(VENV)/installed pyproject.toml
 	@echo 'installing Jupyter ...'
 	@PYTHONWARNINGS=ignore $(PY) -m pip install --quiet --no-build-isolation --editable '.[notebook]'
@@ -74,8 +79,13 @@ notebook: build $(VENV)/notebook ## run the notebooks in place (then: .venv/bin/
 example: ## build csrc/examples/train.c against the core and run it (DATA=folder of the four MNIST files)
 	+@$(CORE_MAKE) example DATA='$(DATA)'
 
-bench: build ## run the benchmarks
-	@set -e; for script in benchmarks/*.py; do echo "$$script"; $(PY) "$$script"; done
+# The other libraries pin versions of what they need, so they get an environment of their own.
+bench: ## install the peers in .venv-bench and compare with them (ARGS="--works keras-mlp --rounds 7")
+	+@$(MAKE) --no-print-directory VENV=.venv-bench compare
+
+compare: build $(VENV)/bench
+	@mkdir -p build
+	@$(PY) benchmarks/compare.py --json build/compare.json --markdown build/compare.md --picture build/compare.png $(ARGS)
 
 # ------------------------------------------------------------------ check
 
@@ -107,7 +117,7 @@ else
 	+@RUNNER=qemu-aarch64 $(CORE_MAKE) test CC=aarch64-linux-gnu-gcc OPT=-O2 LDFLAGS=-static EXTRA=-DMNC_TEST_SHORT
 endif
 
-C_FILES = $(shell find csrc tests/c -name '*.[ch]')
+C_FILES = $(shell find csrc tests/c benchmarks -name '*.[ch]')
 
 lint: build $(VENV)/lint ## check style and types
 	$(VENV)/bin/ruff check
@@ -126,4 +136,4 @@ clean: ## remove what was built
 	find mnist_c tests benchmarks scripts \( -name '*.so' -o -name '__pycache__' \) -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv, too
-	rm -rf $(VENV)
+	rm -rf $(VENV) .venv-bench

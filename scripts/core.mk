@@ -72,6 +72,19 @@ sanitize: $(TESTS) $(BUILD)/canary
 	    echo "the canary failed, but not with '$(REPORT_$(SANITIZE))'"; exit 1; }
 	@$(PLAIN_ADDRESSES) $(MAKE) -f scripts/core.mk test SANITIZE=$(SANITIZE)
 
+# benchmarks/kernels.c once per instruction set, whose vocabulary its loops are written in:
+#   make -f scripts/core.mk benchmarks ISAS='avx512 avx2 scalar' BUILD=build/benchmarks EXTRA=-DNDEBUG
+ISAS :=
+BENCHMARKS := $(ISAS:%=$(BUILD)/kernels-%)
+.PHONY: benchmarks flags
+benchmarks: $(BENCHMARKS)
+$(BENCHMARKS): $(BUILD)/kernels-%: benchmarks/kernels.c $(LIBRARY) scripts/core.mk
+	@$(CC) $(ALL_FLAGS) -DISA_$* -Icsrc -MMD -MP -MF $@.d -MT $@ $< $(LIBRARY) $(LDFLAGS) -lm -o $@
+-include $(addsuffix .d,$(BENCHMARKS))
+
+flags: # what everything is compiled with
+	@echo '$(CC) $(ALL_FLAGS)'
+
 # The C example sees nothing of the core but mnc.h, and reads plain files, so those that are compressed are unpacked.
 EXAMPLE := $(BUILD)/example
 EXAMPLE_DATA := build/example-data
