@@ -22,7 +22,7 @@ size_t mnc_reserve(mnc_layout *layout, size_t count, size_t size) {
     return offset;
 }
 
-mnc_status mnc_allocate(void **out, size_t bytes, mnc_error *err) {
+mnc_status mnc_allocate_unset(void **out, size_t bytes, mnc_error *err) {
     const size_t alignment = bytes >= HUGE_BYTES ? HUGE_PAGE : MNC_ALIGN;
     size_t padded = 0;
     void *block = NULL;
@@ -32,9 +32,14 @@ mnc_status mnc_allocate(void **out, size_t bytes, mnc_error *err) {
 #ifdef MADV_HUGEPAGE
     if (alignment == HUGE_PAGE) madvise(block, padded, MADV_HUGEPAGE);
 #endif
-    memset(block, 0, padded);
     *out = block;
     return MNC_OK;
+}
+
+mnc_status mnc_allocate(void **out, size_t bytes, mnc_error *err) {
+    const mnc_status status = mnc_allocate_unset(out, bytes, err);
+    if (status == MNC_OK) memset(*out, 0, bytes);
+    return status;
 }
 
 mnc_status mnc_allocate_array(void **out, size_t count, size_t size, mnc_error *err) {

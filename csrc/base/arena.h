@@ -34,6 +34,8 @@ size_t mnc_reserve(mnc_layout *layout, size_t count, size_t size);
 
 /* A zeroed block on a 64-byte boundary; bytes may be 0. */
 mnc_status mnc_allocate(void **out, size_t bytes, mnc_error *err);
+/* The same with anything in it, for large blocks that several threads then fill. */
+mnc_status mnc_allocate_unset(void **out, size_t bytes, mnc_error *err);
 mnc_status mnc_allocate_array(void **out, size_t count, size_t size, mnc_error *err);
 mnc_status mnc_allocate_layout(void **out, const mnc_layout *layout, mnc_error *err);
 void mnc_release(void *block);

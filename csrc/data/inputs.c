@@ -61,85 +61,53 @@ bool mnc_palette_merge(mnc_palette *into, const mnc_palette *from, uint8_t map[2
     return true;
 }
 
-/* ---------------------------------------------------------------- the index of non-zero inputs */
-static void nonzero_codes(const mnc_data *data, uint8_t nonzero[256]) {
+/* ---------------------------------------------------------------- non-zero inputs */
+bool mnc_data_zero(const mnc_data *data, uint8_t *zero) {
+    const bool is_float = data->kernels->dtype == MNC_FLOAT32;
     for (int code = 0; code < 256; code++)
-        nonzero[code] = data->kernels->dtype == MNC_FLOAT32 ? ((const float *)data->table)[code] != 0
-                                                            : ((const double *)data->table)[code] != 0;
+        if (is_float ? ((const float *)data->table)[code] == 0 : ((const double *)data->table)[code] == 0) {
+            *zero = (uint8_t)code;
+            return true;
+        }
+    return false;
 }
 
 void mnc_index_count(const mnc_data *data, size_t *counts, size_t row0, size_t row1) {
-    uint8_t nonzero[256];
-    nonzero_codes(data, nonzero);
     for (size_t row = row0; row < row1; row++) {
         const uint8_t *codes = data->codes + row * data->features;
-        size_t count = 0;
-        for (size_t j = 0; j < data->features; j++) count += nonzero[codes[j]];
+        uint32_t count = 0;
+        for (size_t j = 0; j < data->features; j++) count += codes[j] != data->zero;
         counts[row] = count;
     }
 }
 
 void mnc_index_fill(mnc_data *data, size_t row0, size_t row1) {
-    uint8_t nonzero[256];
-    nonzero_codes(data, nonzero);
     for (size_t row = row0; row < row1; row++) {
-        const uint8_t *codes = data->codes + row * data->features;
-        mnc_sparse_row *record = data->stream + data->offsets[row], *entries = record + data->blocks;
         /* The caller's array may change under us: never more than was counted. */
         const size_t room = data->offsets[row + 1] - data->offsets[row] - data->blocks;
-        uint32_t count = 0;
-        for (size_t block = 0; block < data->blocks; block++) {
-            const size_t begin = block * MNC_FEATURE_BLOCK, left = data->features - begin;
-            const size_t end = begin + (left < MNC_FEATURE_BLOCK ? left : MNC_FEATURE_BLOCK);
-            for (size_t j = begin; j < end; j++)
-                if (nonzero[codes[j]] && count < room) entries[count++] = (uint32_t)j << 8 | codes[j];
-            record[block] = count;
-        }
+        data->kernels->find_codes(data->stream + data->offsets[row], data->codes + row * data->features, data->features,
+                                  data->zero, room);
     }
 }
 
-/* ---------------------------------------------------------------- non-zero inputs found on the fly */
 bool mnc_data_mostly_zero(const mnc_data *data, size_t first, size_t n) {
     const size_t rows = n < 8 ? n : 8;
     size_t zeros = 0;
-    if (data->codes ? ((const float *)data->table)[0] != 0 : data->element != MNC_REAL32) return false;
+    if (data->codes ? !data->has_zero : data->element != MNC_REAL32) return false;
     for (size_t i = 0; i < rows; i++) {
         const size_t begin = (first + i * (n / rows)) * data->features;
         for (size_t j = begin; j < begin + data->features; j++)
-            zeros += data->codes ? data->codes[j] == 0 : ((const float *)data->x)[j] == 0;
+            zeros += data->codes ? data->codes[j] == data->zero : ((const float *)data->x)[j] == 0;
     }
     return 2 * zeros > rows * data->features;
 }
 
-/* Appends the non-zero elements begin ... end - 1. Most are zero, so eight bytes are looked at at a time. */
-MNC_INLINE uint32_t find_block(const char *x, const size_t size, size_t begin, size_t end, const float *table,
-                               mnc_sparse_row *entries, float *values, uint32_t count) {
-    for (size_t j = begin, next; j < end; j = next) {
-        uint64_t word = 1;
-        next = end - j < 8 / size ? end : j + 8 / size;
-        if (next - j == 8 / size) memcpy(&word, x + j * size, sizeof word);
-        for (size_t i = j; word && i < next; i++) {
-            const float value = table ? table[((const uint8_t *)x)[i]] : ((const float *)x)[i];
-            entries[count] = (uint32_t)i << 8;
-            values[count] = value;
-            count += value < 0 || value > 0 || value != value;
-        }
-    }
-    return count;
-}
-
-void mnc_data_find(const mnc_data *data, size_t row, mnc_sparse_row *record, mnc_real *values) {
-    const size_t n = data->features, blocks = mnc_index_blocks(n);
-    uint32_t count = 0;
-    for (size_t block = 0; block < blocks; block++) {
-        const size_t k0 = block * MNC_FEATURE_BLOCK, k1 = n - k0 < MNC_FEATURE_BLOCK ? n : k0 + MNC_FEATURE_BLOCK;
-        if (data->codes)
-            count =
-                find_block((const char *)data->codes + row * n, 1, k0, k1, data->table, record + blocks, values, count);
-        else
-            count = find_block((const char *)data->x + 4 * row * n, 4, k0, k1, NULL, record + blocks, values, count);
-        record[block] = count;
-    }
+void mnc_data_find(const mnc_data *data, size_t row, mnc_sparse_row *record, float *values) {
+    const size_t n = data->features;
+    if (data->codes)
+        data->kernels->find_codes(record, data->codes + row * n, n, data->zero, n);
+    else
+        data->kernels->find_floats(record, values, (const float *)data->x + row * n, n);
 }
 
 void mnc_data_row(const mnc_data *data, size_t row, mnc_real *out, size_t ld) {

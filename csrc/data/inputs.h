@@ -14,6 +14,8 @@ struct mnc_data {
     const uint8_t *codes; /* [n, features] with values table[code], or NULL: x holds floats */
     uint8_t *own_codes;   /* made from floats with at most 256 distinct values */
     mnc_real *table;      /* [256] */
+    bool has_zero;        /* a code whose value is zero: */
+    uint8_t zero;
     /* The index, if most inputs are zero: row r is stream[offsets[r]] ... */
     size_t blocks;
     size_t *offsets;
@@ -43,6 +45,9 @@ static inline size_t mnc_index_blocks(size_t features) {
     return (features + MNC_FEATURE_BLOCK - 1) / MNC_FEATURE_BLOCK;
 }
 
+/* The first code whose value is zero; false if there is none. */
+bool mnc_data_zero(const mnc_data *data, uint8_t *zero);
+
 /* counts[row] = non-zero inputs of rows row0 ... row1 - 1. */
 void mnc_index_count(const mnc_data *data, size_t *counts, size_t row0, size_t row1);
 /* Writes the records of rows row0 ... row1 - 1 at their offsets. */
@@ -53,10 +58,10 @@ static inline const mnc_sparse_row *mnc_index_row(const mnc_data *data, size_t r
 }
 
 /* For dtype float32, and codes of which 0 means zero or floats: are most inputs of rows first ... first + n - 1 zero? A
- * guess from few of them. If so, mnc_data_find writes the record of a row, and the values of its entries. Room for
+ * guess from few of them. If so, mnc_data_find writes the record of a row, and the values of its entries unless there are codes. Room for
  * blocks + features words in record. */
 bool mnc_data_mostly_zero(const mnc_data *data, size_t first, size_t n);
-void mnc_data_find(const mnc_data *data, size_t row, mnc_sparse_row *record, mnc_real *values);
+void mnc_data_find(const mnc_data *data, size_t row, mnc_sparse_row *record, float *values);
 
 /* x[0 ... features) of one row as reals, zeros up to ld. */
 void mnc_data_row(const mnc_data *data, size_t row, mnc_real *out, size_t ld);

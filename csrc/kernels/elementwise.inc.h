@@ -138,48 +138,50 @@ MNC_INLINE vf v_update(const mnc_update_kind kind, const mnc_update *u, vf w, vf
 }
 
 MNC_INLINE void update_as(const mnc_update_kind kind, const mnc_update *shared, size_t n, MNC_REAL *w,
-                          mnc_real *const slots[3], const MNC_REAL *g) {
+                          mnc_real *const slots[3], const MNC_REAL *g, size_t stride) {
     const mnc_update constants = *shared, *const u = &constants; /* a copy that no store below can change */
     MNC_REAL *const s0 = slots[0], *const s1 = slots[1], *const s2 = slots[2];
     const vf zero = vf_set1(0), minus_decay = vf_set1(-(MNC_REAL)u->decay);
-    for (size_t i = 0; i < n; i += 16) {
+    for (size_t i = 0; i < n; i += 16, g += stride) {
         vf x = vf_load(w + i);
         if (u->decay != 0) x = vf_fma(minus_decay, x, x);
         /* + 0: a chain that underflowed to -0 is the same as one that did not (the sparse one skipped terms). */
-        vf_store(w + i, v_update(kind, u, x, vf_add(vf_load(g + i), zero), s0 ? s0 + i : NULL, s1 ? s1 + i : NULL,
+        vf_store(w + i, v_update(kind, u, x, vf_add(vf_load(g), zero), s0 ? s0 + i : NULL, s1 ? s1 + i : NULL,
                                  s2 ? s2 + i : NULL));
     }
 }
 
-static void MNC_K(update)(const mnc_update *u, size_t n, mnc_real *w, mnc_real *const slots[3], const mnc_real *g) {
+static void MNC_K(update)(const mnc_update *u, size_t n, mnc_real *w, mnc_real *const slots[3], const mnc_real *g,
+                          size_t stride) {
     switch (u->kind) {
-    case MNC_UPDATE_SGD: update_as(MNC_UPDATE_SGD, u, n, w, slots, g); break;
-    case MNC_UPDATE_MOMENTUM: update_as(MNC_UPDATE_MOMENTUM, u, n, w, slots, g); break;
-    case MNC_UPDATE_NESTEROV: update_as(MNC_UPDATE_NESTEROV, u, n, w, slots, g); break;
-    case MNC_UPDATE_RMSPROP: update_as(MNC_UPDATE_RMSPROP, u, n, w, slots, g); break;
-    case MNC_UPDATE_ADAM: update_as(MNC_UPDATE_ADAM, u, n, w, slots, g); break;
+    case MNC_UPDATE_SGD: update_as(MNC_UPDATE_SGD, u, n, w, slots, g, stride); break;
+    case MNC_UPDATE_MOMENTUM: update_as(MNC_UPDATE_MOMENTUM, u, n, w, slots, g, stride); break;
+    case MNC_UPDATE_NESTEROV: update_as(MNC_UPDATE_NESTEROV, u, n, w, slots, g, stride); break;
+    case MNC_UPDATE_RMSPROP: update_as(MNC_UPDATE_RMSPROP, u, n, w, slots, g, stride); break;
+    case MNC_UPDATE_ADAM: update_as(MNC_UPDATE_ADAM, u, n, w, slots, g, stride); break;
     }
 }
 
 /* ---------------------------------------------------------------- gradients and penalties */
-static void MNC_K(accumulate)(size_t n, mnc_real *g_, const mnc_real *sum) {
-    MNC_REAL *g = g_;
+static void MNC_K(accumulate)(size_t n, mnc_real *sum_, const mnc_real *g_, size_t stride, bool first) {
+    MNC_REAL *sum = sum_;
+    const MNC_REAL *g = g_;
     const vf zero = vf_set1(0);
-    for (size_t i = 0; i < n; i += 16)
-        vf_store(g + i, vf_add(sum ? vf_load((const MNC_REAL *)sum + i) : zero, vf_load(g + i)));
+    for (size_t i = 0; i < n; i += 16, g += stride)
+        vf_store(sum + i, vf_add(first ? zero : vf_load(sum + i), vf_load(g)));
 }
 
-static void MNC_K(regularise)(size_t n, mnc_real *g_, const mnc_real *w_, double l1, double l2) {
+static void MNC_K(regularise)(size_t n, mnc_real *g_, size_t stride, const mnc_real *w_, double l1, double l2) {
     MNC_REAL *g = g_;
     const MNC_REAL *w = w_;
     const vf zero = vf_set1(0), plus = vf_set1((MNC_REAL)l1), minus = vf_set1(-(MNC_REAL)l1);
     const vf twice_l2 = vf_set1((MNC_REAL)(2 * l2));
-    for (size_t i = 0; i < n; i += 16) {
+    for (size_t i = 0; i < n; i += 16, g += stride) {
         const vf x = vf_load(w + i);
-        vf sum = vf_add(vf_load(g + i), zero);
+        vf sum = vf_add(vf_load(g), zero);
         if (l2 != 0) sum = vf_fma(twice_l2, x, sum);
         if (l1 != 0) sum = vf_add(sum, vf_select(vf_lt(x, zero), minus, vf_select(vf_lt(zero, x), plus, zero)));
-        vf_store(g + i, sum);
+        vf_store(g, sum);
     }
 }
 

@@ -7,7 +7,7 @@
  *   rows x features   x[row * ld + j]; ld is a multiple of 16, columns from the width up to ld are padding.
  *   parameters        panels of 16 columns: w[panel * panel_size + k * 16 + lane], k < inputs, then the bias row if
  *                     any. Padding columns of weights are zero and stay so.
- *   gradient block    g[panel][k][16], a contiguous block per panel
+ *   gradient block    g[k][panel][16]: the gradient of a panel is every so many vectors, at a stride
  * Ranges (row0, row1) and (panel0, panel1) are half-open; kernels write nothing outside them. Arrays never overlap
  * unless said. Kernels allocate nothing, cannot fail, and may run on any thread. */
 #ifndef MNC_KERNELS_KERNELS_H
@@ -19,12 +19,12 @@ typedef void mnc_real;
 
 enum {
     MNC_PANEL = 16,
-    /* First-layer inputs are indexed in blocks of so many features: two rows of an MNIST image. */
-    MNC_FEATURE_BLOCK = 56,
+    /* First-layer inputs are indexed in blocks of so many features; a multiple of 16. */
+    MNC_FEATURE_BLOCK = 48,
     /* Panels whose accumulators a sparse kernel holds in registers at once. */
     MNC_SPARSE_PANELS = 4,
-    /* Blocks times panels of a gradient under way, 28 KiB of floats: they stay in the first-level cache. */
-    MNC_GRADIENT_BLOCKS = 8,
+    /* Blocks times panels of a gradient under way, 27 KiB of floats: they stay in the first-level cache. */
+    MNC_GRADIENT_BLOCKS = 9,
     /* Samples that delta kernels take as lanes at once: two vectors. */
     MNC_SAMPLE_BLOCK = 32,
 };
@@ -136,6 +136,10 @@ typedef struct mnc_kernels {
 
     /* z = ((chain of fma over k) + bias) + 0. x: [row, ldx]. Overwrites. */
     void (*dense_forward)(const mnc_product *p, const mnc_real *x, size_t ldx);
+    /* The record of the n codes of a row that are not `zero`, at most `room` of them; of n floats that are not zero, with
+     * their values (room for n). */
+    void (*find_codes)(mnc_sparse_row *record, const uint8_t *codes, size_t n, uint8_t zero, size_t room);
+    void (*find_floats)(mnc_sparse_row *record, float *values, const float *x, size_t n);
     /* The same bits from the non-zero inputs. */
     void (*sparse_forward)(const mnc_product *p, const mnc_sparse *x);
     /* dx[row, k] = (chain over j of delta[row, j] w[k, j]) * f[row, k], k < inputs; f NULL: ones. `p` gives weights,
@@ -143,7 +147,7 @@ typedef struct mnc_kernels {
      * scratch: real[16 * panel1, MNC_SAMPLE_BLOCK]. */
     void (*dense_delta)(const mnc_product *p, const mnc_real *delta, size_t ldd, size_t outputs, const mnc_real *f,
                         mnc_real *scratch);
-    /* g[panel - panel0][k - k0][16] = chain over rows of x[row, k] delta[row, panel]. Overwrites. */
+    /* g[k - k0][panel - panel0][16] = chain over rows of x[row, k] delta[row, panel]. Overwrites. */
     void (*dense_gradient)(mnc_real *g, const mnc_real *x, size_t ldx, size_t k0, size_t k1, const mnc_real *delta,
                            size_t ldd, size_t row0, size_t row1, size_t panel0, size_t panel1);
     /* The same for the `width` features of blocks block0 ... block1 - 1 of `blocks`; at most MNC_SPARSE_PANELS panels. */
@@ -163,12 +167,13 @@ typedef struct mnc_kernels {
     /* moving = fma(moving, momentum, batch * (1 - momentum)), n a multiple of 16. */
     void (*moving_average)(size_t n, mnc_real *moving, const mnc_real *batch, double momentum);
 
-    /* Flat arrays of n elements, n a multiple of 16. */
-    void (*update)(const mnc_update *u, size_t n, mnc_real *w, mnc_real *const slots[3], const mnc_real *g);
-    /* g = sum + g: adds a chunk's gradient to the sum of those before. */
-    void (*accumulate)(size_t n, mnc_real *g, const mnc_real *sum);
+    /* Arrays of n elements, n a multiple of 16: flat but for g, whose vectors are `stride` elements apart. */
+    void (*update)(const mnc_update *u, size_t n, mnc_real *w, mnc_real *const slots[3], const mnc_real *g,
+                   size_t stride);
+    /* sum = sum + g, or 0 + g if first: adds a chunk's gradient to those before. */
+    void (*accumulate)(size_t n, mnc_real *sum, const mnc_real *g, size_t stride, bool first);
     /* g = fma(2 l2, w, g), then + l1 sign(w); a term with factor 0 is left out. */
-    void (*regularise)(size_t n, mnc_real *g, const mnc_real *w, double l1, double l2);
+    void (*regularise)(size_t n, mnc_real *g, size_t stride, const mnc_real *w, double l1, double l2);
     /* l1 sum |w| + l2 sum w^2 of one panel of n elements, in double. */
     double (*penalty)(size_t n, const mnc_real *w, double l1, double l2);
     /* False if any of the n elements is infinite or NaN. */

@@ -123,7 +123,7 @@ static void MNC_K(dense_delta)(const mnc_product *p, const mnc_real *delta_, siz
 }
 
 /* ---------------------------------------------------------------- gradient */
-MNC_INLINE void gradient_tile(const int m, const int n, MNC_REAL *g, size_t g_panel, const MNC_REAL *x, size_t ldx,
+MNC_INLINE void gradient_tile(const int m, const int n, MNC_REAL *g, size_t g_row, const MNC_REAL *x, size_t ldx,
                               const MNC_REAL *delta, size_t ldd, size_t rows) {
     vf acc[MNC_MR][MNC_NP];
 #pragma GCC unroll 16
@@ -134,23 +134,23 @@ MNC_INLINE void gradient_tile(const int m, const int n, MNC_REAL *g, size_t g_pa
 #pragma GCC unroll 8
     for (int j = 0; j < n; j++)
 #pragma GCC unroll 16
-        for (int i = 0; i < m; i++) vf_store(g + (size_t)j * g_panel + i * MNC_PANEL, acc[i][j]);
+        for (int i = 0; i < m; i++) vf_store(g + (size_t)i * g_row + j * MNC_PANEL, acc[i][j]);
 }
 
 static void MNC_K(dense_gradient)(mnc_real *g_, const mnc_real *x_, size_t ldx, size_t k0, size_t k1,
                                   const mnc_real *delta_, size_t ldd, size_t row0, size_t row1, size_t panel0,
                                   size_t panel1) {
     const MNC_REAL *x = (const MNC_REAL *)x_ + row0 * ldx, *delta = (const MNC_REAL *)delta_ + row0 * ldd;
-    const size_t rows = row1 - row0, g_panel = (k1 - k0) * MNC_PANEL;
+    const size_t rows = row1 - row0, g_row = (panel1 - panel0) * MNC_PANEL;
     for (size_t panel = panel0; panel < panel1;) {
         const int n = tile_size(panel1 - panel, MNC_NP);
         const MNC_REAL *d = delta + panel * MNC_PANEL;
         for (size_t k = k0; k < k1;) {
             const int m = tile_size(k1 - k, MNC_MR);
-            MNC_REAL *g = (MNC_REAL *)g_ + (panel - panel0) * g_panel + (k - k0) * MNC_PANEL;
-#define CALL(M)                                                                  \
-    n == MNC_NP ? gradient_tile(M, MNC_NP, g, g_panel, x + k, ldx, d, ldd, rows) \
-                : gradient_tile(M, 1, g, g_panel, x + k, ldx, d, ldd, rows)
+            MNC_REAL *g = (MNC_REAL *)g_ + (k - k0) * g_row + (panel - panel0) * MNC_PANEL;
+#define CALL(M)                                                                \
+    n == MNC_NP ? gradient_tile(M, MNC_NP, g, g_row, x + k, ldx, d, ldd, rows) \
+                : gradient_tile(M, 1, g, g_row, x + k, ldx, d, ldd, rows)
             WITH_CONSTANT_M(m, CALL)
 #undef CALL
             k += (size_t)m;

@@ -104,7 +104,7 @@ MNC_INLINE void sparse_forward_panels(const int n, const bool coded, const mnc_p
     const int chains = MNC_SPARSE_CHAINS / n, m = chains < 1                   ? 1
                                                   : chains < MNC_SPARSE_PANELS ? chains
                                                                                : MNC_SPARSE_PANELS;
-    const size_t blocks = (p->inputs + MNC_FEATURE_BLOCK - 1) / MNC_FEATURE_BLOCK, span = n == 4 ? 8 : blocks;
+    const size_t blocks = (p->inputs + MNC_FEATURE_BLOCK - 1) / MNC_FEATURE_BLOCK, span = n == 4 ? 9 : blocks;
     sparse_job job = {.p = p,
                       .x = x,
                       .w = (const MNC_REAL *)p->weights + panel * p->panel_size,
@@ -134,12 +134,11 @@ static void MNC_K(sparse_forward)(const mnc_product *p, const mnc_sparse *x) {
 }
 
 /* ---------------------------------------------------------------- gradient */
-MNC_INLINE void sparse_gradient_panels(const int n, MNC_REAL *g, size_t width, const mnc_sparse *in, size_t blocks,
-                                       size_t block0, size_t block1, const MNC_REAL *delta, size_t ldd, size_t row0,
-                                       size_t row1) {
+/* g lies as [feature][panel][16], so that one address serves the panels of an entry. */
+MNC_INLINE void sparse_gradient_panels(const int n, MNC_REAL *g, const mnc_sparse *in, size_t blocks, size_t block0,
+                                       size_t block1, const MNC_REAL *delta, size_t ldd, size_t row0, size_t row1) {
     const MNC_REAL *table = in->table;
-    const size_t g_panel = width * MNC_PANEL;
-    const uint32_t first = (uint32_t)(block0 * MNC_FEATURE_BLOCK);
+    const size_t first = block0 * MNC_FEATURE_BLOCK;
     for (size_t row = row0; row < row1; row++) {
         const mnc_sparse_row *record = in->rows[row], *entries = record + blocks;
         const mnc_sparse_row *entry = entries + (block0 ? record[block0 - 1] : 0), *end = entries + record[block1 - 1];
@@ -148,10 +147,9 @@ MNC_INLINE void sparse_gradient_panels(const int n, MNC_REAL *g, size_t width, c
         for (int j = 0; j < n; j++) d[j] = vf_load(delta + row * ldd + (size_t)j * MNC_PANEL);
         for (; entry < end; entry++) {
             const vf x = vf_set1(table[*entry & 255]);
-            MNC_REAL *sum = g + (size_t)((*entry >> 8) - first) * MNC_PANEL;
+            MNC_REAL *sum = g + ((*entry >> 8) - first) * (size_t)(n * MNC_PANEL);
 #pragma GCC unroll 8
-            for (int j = 0; j < n; j++)
-                vf_store(sum + (size_t)j * g_panel, vf_fma(x, d[j], vf_load(sum + (size_t)j * g_panel)));
+            for (int j = 0; j < n; j++) vf_store(sum + j * MNC_PANEL, vf_fma(x, d[j], vf_load(sum + j * MNC_PANEL)));
         }
     }
 }
@@ -162,7 +160,7 @@ static void MNC_K(sparse_gradient)(mnc_real *g, const mnc_sparse *x, size_t bloc
     const size_t n = panel1 - panel0;
     const MNC_REAL *d = (const MNC_REAL *)delta + panel0 * MNC_PANEL;
     memset(g, 0, n * width * MNC_PANEL * sizeof(MNC_REAL));
-#define CASE(n) sparse_gradient_panels(n, g, width, x, blocks, block0, block1, d, ldd, row0, row1)
+#define CASE(n) sparse_gradient_panels(n, g, x, blocks, block0, block1, d, ldd, row0, row1)
     switch (n) {
     case 1: CASE(1); break;
     case 2: CASE(2); break;

@@ -9,6 +9,7 @@
 
 #include "kernels/math.inc.h"
 #include "kernels/product.inc.h"
+#include "kernels/find.inc.h"
 #include "kernels/sparse.inc.h"
 #include "kernels/elementwise.inc.h"
 #include "kernels/head.inc.h"
@@ -20,6 +21,8 @@ const mnc_kernels MNC_JOIN(mnc_kernels, MNC_ISA) = {
     .cpu = MNC_ISA_CPU,
     .real_size = sizeof(MNC_REAL),
     .dense_forward = MNC_K(dense_forward),
+    .find_codes = MNC_K(find_codes),
+    .find_floats = MNC_K(find_floats),
     .sparse_forward = MNC_K(sparse_forward),
     .dense_delta = MNC_K(dense_delta),
     .dense_gradient = MNC_K(dense_gradient),

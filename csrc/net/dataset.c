@@ -59,6 +59,7 @@ static mnc_status encode_floats(mnc_data *data, mnc_context *context, size_t wan
         if (coded && (parts == 1 || run_job(context, &j, REMAP, parts) == parts)) {
             data->codes = codes;
             data->kernels->convert(data->table, MNC_REAL64, all->palette.values, 256);
+            data->has_zero = mnc_data_zero(data, &data->zero);
         }
     }
     mnc_release(findings);
@@ -86,7 +87,9 @@ static mnc_status build_index(mnc_data *data, mnc_context *context, size_t wante
         j.counts[row] = words;
         words += row < data->n ? data->blocks + count : 0;
     }
-    status = mnc_allocate_array(&stream, words, sizeof(mnc_sparse_row), err);
+    size_t bytes = 0;
+    status = mnc_size_mul(words, sizeof(mnc_sparse_row), &bytes) ? mnc_allocate_unset(&stream, bytes, err)
+                                                                 : mnc_fail_memory(err, SIZE_MAX);
     if (status != MNC_OK) {
         mnc_release(counts);
         return status;
@@ -133,6 +136,7 @@ static mnc_status describe(mnc_data **out, const mnc_context *context, mnc_dtype
     if (element == MNC_UINT8) {
         data->codes = x;
         fill_table(data, table);
+        data->has_zero = mnc_data_zero(data, &data->zero);
     }
     *out = data;
     return MNC_OK;
@@ -145,7 +149,7 @@ mnc_status mnc_data_create(mnc_data **out, mnc_context *context, mnc_dtype dtype
     if (status != MNC_OK) return status;
     const size_t wanted = n * features > 100000 ? mnc_pool_threads(context->pool) : 1; /* below: some 50 microseconds */
     if (element != MNC_UINT8) status = encode_floats(data, context, wanted, err);
-    if (status == MNC_OK && data->codes) status = build_index(data, context, wanted, err);
+    if (status == MNC_OK && data->codes && data->has_zero) status = build_index(data, context, wanted, err);
     if (status != MNC_OK) {
         mnc_data_destroy(data);
         return status;

@@ -68,7 +68,7 @@ static void find_sparse(const mnc_pass *pass, size_t row0, size_t row1) {
     for (size_t row = row0; row < row1; row++)
         mnc_data_find(pass->data, row_id(pass, row),
                       (mnc_sparse_row *)mnc_scratch(pass, plan->records) + row * plan->record_stride,
-                      mnc_at(pass->model, mnc_scratch(pass, plan->values), row * plan->values_ld));
+                      (float *)(void *)mnc_scratch(pass, plan->values) + row * plan->values_ld);
 }
 
 void mnc_pass_inputs(mnc_pass *pass) {
@@ -88,7 +88,9 @@ void mnc_pass_inputs(mnc_pass *pass) {
             plan->assembled ? records + row * plan->record_stride : mnc_index_row(pass->data, row_id(pass, row));
     pass->sparse =
         (mnc_sparse){.rows = pointers, .table = plan->assembled ? mnc_scratch(pass, plan->table) : pass->data->table};
-    if (plan->found)
+    if (plan->found && pass->data->codes)
+        pass->sparse.table = pass->data->table;
+    else if (plan->found)
         pass->sparse = (mnc_sparse){.rows = pointers, .values = mnc_scratch(pass, plan->values), .ld = plan->values_ld};
 }
 

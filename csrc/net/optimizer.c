@@ -104,7 +104,7 @@ mnc_status mnc_optimizer_apply(mnc_context *context, mnc_dtype dtype, const mnc_
     mnc_update_make(&update, optimizer, rate, t);
     const size_t whole = n / 16 * 16, rest = n - whole;
     const unsigned state = mnc_cpu_normalise();
-    k->update(&update, whole, w, slots, gradient);
+    k->update(&update, whole, w, slots, gradient, MNC_PANEL);
     /* The tail goes through vectors of its own, so that kernels need not know tails. */
     const size_t bytes = rest * k->real_size, begin = whole * k->real_size;
     double tail[5][16];
@@ -114,7 +114,7 @@ mnc_status mnc_optimizer_apply(mnc_context *context, mnc_dtype dtype, const mnc_
     memcpy(tail[1], (const char *)gradient + begin, bytes);
     for (size_t i = 0; i < 3; i++)
         if (slots[i]) memcpy(tail_slots[i] = tail[2 + i], (char *)slots[i] + begin, bytes);
-    k->update(&update, rest ? 16 : 0, tail[0], tail_slots, tail[1]);
+    k->update(&update, rest ? 16 : 0, tail[0], tail_slots, tail[1], MNC_PANEL);
     mnc_cpu_restore(state);
     memcpy((char *)w + begin, tail[0], bytes);
     for (size_t i = 0; i < 3; i++)

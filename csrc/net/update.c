@@ -3,23 +3,26 @@
 
 #include "net/net.h"
 
-/* One block of n gradient elements g for the parameters at `offset`: adds what earlier chunks left, and either leaves it
- * for later chunks, or finishes it and stores it or lets the optimizer have it. */
-static void consume(const mnc_pass *pass, const mnc_sink *sink, size_t offset, size_t n, char *g, bool first, bool last,
-                    double l1, double l2) {
+/* n gradient elements, their vectors `stride` apart, for the parameters at `offset`: adds them to what earlier chunks left,
+ * or, after the last chunk, lets the optimizer have them, or leaves them stored. */
+static void consume(const mnc_pass *pass, const mnc_sink *sink, size_t offset, size_t n, char *g, size_t stride,
+                    bool first, bool last, double l1, double l2) {
     mnc_model *model = pass->model;
     const mnc_kernels *k = model->kernels;
-    char *total = model->gradients ? mnc_at(model, model->gradients, offset) : NULL;
-    if (!first) k->accumulate(n, g, total);
-    if (last && (l1 != 0 || l2 != 0)) k->regularise(n, g, mnc_at(model, model->values, offset), l1, l2);
+    char *values = mnc_at(model, model->values, offset);
+    if (!first || !last || sink->store) {
+        char *total = mnc_at(model, model->gradients, offset);
+        k->accumulate(n, total, g, stride, first);
+        g = total;
+        stride = MNC_PANEL;
+    }
+    if (last && (l1 != 0 || l2 != 0)) k->regularise(n, g, stride, values, l1, l2);
     if (last && !sink->store) {
         mnc_real *slots[3] = {NULL, NULL, NULL};
         for (size_t i = 0; i < model->n_slots; i++) slots[i] = mnc_at(model, model->slots[i], offset);
-        k->update(sink->update, n, mnc_at(model, model->values, offset), slots, g);
+        k->update(sink->update, n, values, slots, g, stride);
         pass->tally->counters.updates++;
     } else {
-        if (first) k->accumulate(n, g, NULL); /* -0 becomes +0 */
-        memcpy(total, g, n * k->real_size);
         pass->tally->counters.stores++;
     }
 }
@@ -48,15 +51,16 @@ static void dense_block(const mnc_pass *pass, const mnc_sink *sink, size_t s, si
             pass->tally->counters.dense_gradient++;
             k->dense_gradient(g, x, step->ld_in, k0, k1, delta, step->ld, row0, row0 + rows, panel0, panel1);
         }
-        const size_t n = (k1 - k0) * MNC_PANEL;
+        const size_t n = (k1 - k0) * MNC_PANEL, stride = (panel1 - panel0) * MNC_PANEL;
         for (size_t panel = panel0; panel < panel1; panel++)
             consume(pass, sink, step->weights + panel * step->panel_size + k0 * MNC_PANEL, n,
-                    mnc_at(model, g, (panel - panel0) * n), first, last, layer->l1, layer->l2);
+                    mnc_at(model, g, (panel - panel0) * MNC_PANEL), stride, first, last, layer->l1, layer->l2);
         if (k0 != 0 || !layer->use_bias) continue;
         k->bias_gradient(g, delta, step->ld, row0, row0 + rows, panel0, panel1);
         for (size_t panel = panel0; panel < panel1; panel++)
             consume(pass, sink, step->weights + panel * step->panel_size + step->inputs * MNC_PANEL, MNC_PANEL,
-                    mnc_at(model, g, (panel - panel0) * MNC_PANEL), first, last, layer->bias_l1, layer->bias_l2);
+                    mnc_at(model, g, (panel - panel0) * MNC_PANEL), MNC_PANEL, first, last, layer->bias_l1,
+                    layer->bias_l2);
     }
 }
 
@@ -103,11 +107,11 @@ static void update_norm(const mnc_pass *pass, const mnc_sink *sink, size_t s) {
     const mnc_step *step = &pass->model->steps[s];
     if (s % pass->team->size != pass->thread) return;
     if (step->layer.scale)
-        consume(pass, sink, step->gamma, step->ld, mnc_norm_vector(pass, s, MNC_NORM_DGAMMA), sink->first, sink->last,
-                0, 0);
+        consume(pass, sink, step->gamma, step->ld, mnc_norm_vector(pass, s, MNC_NORM_DGAMMA), MNC_PANEL, sink->first,
+                sink->last, 0, 0);
     if (step->layer.center)
-        consume(pass, sink, step->beta, step->ld, mnc_norm_vector(pass, s, MNC_NORM_DBETA), sink->first, sink->last, 0,
-                0);
+        consume(pass, sink, step->beta, step->ld, mnc_norm_vector(pass, s, MNC_NORM_DBETA), MNC_PANEL, sink->first,
+                sink->last, 0, 0);
 }
 
 void mnc_pass_statistics(const mnc_pass *pass) {

@@ -53,6 +53,22 @@ MNC_INLINE vu vu_iota(uint32_t first) {
     return (vu){_mm256_add_epi32(base, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)),
                 _mm256_add_epi32(base, _mm256_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15))};
 }
+MNC_INLINE vu vu_load(const uint32_t *p) {
+    const __m256i *q = (const __m256i *)(const void *)p;
+    return (vu){_mm256_loadu_si256(q), _mm256_loadu_si256(q + 1)};
+}
+MNC_INLINE vu vu_load_bytes(const uint8_t *p) {
+    const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
+    return (vu){_mm256_cvtepu8_epi32(bytes), _mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8))};
+}
+MNC_INLINE uint32_t vu_pack(uint32_t *out, vm m, vu a) {
+    uint32_t lane[16], count = 0;
+    _mm256_storeu_si256((__m256i *)(void *)lane, a.lo);
+    _mm256_storeu_si256((__m256i *)(void *)(lane + 8), a.hi);
+    for (int bits = _mm256_movemask_ps(m.lo) | _mm256_movemask_ps(m.hi) << 8; bits; bits &= bits - 1)
+        out[count++] = lane[__builtin_ctz((unsigned)bits)];
+    return count;
+}
 MNC_INLINE vu vu_xor(vu a, vu b) { return (vu){_mm256_xor_si256(a.lo, b.lo), _mm256_xor_si256(a.hi, b.hi)}; }
 MNC_INLINE __m256i mul_half(__m256i a, __m256i b, __m256i *high) {
     const __m256i even = _mm256_mul_epu32(a, b), odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), b);

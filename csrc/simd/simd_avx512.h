@@ -30,6 +30,14 @@ MNC_INLINE vu vu_iota(uint32_t first) {
     return _mm512_add_epi32(_mm512_set1_epi32((int)first),
                             _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
 }
+MNC_INLINE vu vu_load(const uint32_t *p) { return _mm512_loadu_si512(p); }
+MNC_INLINE vu vu_load_bytes(const uint8_t *p) {
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+MNC_INLINE uint32_t vu_pack(uint32_t *out, vm m, vu a) {
+    _mm512_storeu_si512(out, _mm512_maskz_compress_epi32(m, a));
+    return (uint32_t)__builtin_popcount(m);
+}
 MNC_INLINE vu vu_xor(vu a, vu b) { return _mm512_xor_si512(a, b); }
 MNC_INLINE vu vu_mul(vu a, uint32_t b, vu *high) {
     const __m512i factor = _mm512_set1_epi32((int)b);

@@ -48,6 +48,25 @@ MNC_INLINE uint32x4_t iota_quarter(uint32_t first) {
 }
 EACH(vu, vu_set1, (uint32_t x), vdupq_n_u32(x))
 EACH(vu, vu_iota, (uint32_t first), iota_quarter(first + 4 * (uint32_t)i))
+EACH(vu, vu_load, (const uint32_t *p), vld1q_u32(p + 4 * i))
+MNC_INLINE vu vu_load_bytes(const uint8_t *p) {
+    const uint8x16_t bytes = vld1q_u8(p);
+    const uint16x8_t lower = vmovl_u8(vget_low_u8(bytes)), upper = vmovl_high_u8(bytes);
+    return (vu){
+        {vmovl_u16(vget_low_u16(lower)), vmovl_high_u16(lower), vmovl_u16(vget_low_u16(upper)), vmovl_high_u16(upper)}};
+}
+MNC_INLINE uint32_t vu_pack(uint32_t *out, vm m, vu a) {
+    uint32_t lane[16], picked[16], count = 0;
+    for (int i = 0; i < 4; i++) {
+        vst1q_u32(lane + 4 * i, a.q[i]);
+        vst1q_u32(picked + 4 * i, m.q[i]);
+    }
+    for (int i = 0; i < 16; i++) {
+        out[count] = lane[i];
+        count += picked[i] & 1;
+    }
+    return count;
+}
 EACH(vu, vu_xor, (vu a, vu b), veorq_u32(a.q[i], b.q[i]))
 EACH(vm, vu_lt, (vu a, vu b), vcltq_u32(a.q[i], b.q[i]))
 MNC_INLINE uint32x4_t mul_quarter(uint32x4_t a, uint32_t b, uint32x4_t *high) {

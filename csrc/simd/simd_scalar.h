@@ -8,7 +8,8 @@
  *   vf_lt(a, b), vf_select(m, a, b)   a < b (false for NaN); m ? a : b
  *   vf_pow2(n)                        2^n for whole -126 <= n <= 127; float only
  *   vf_split(x, &m)                   x = 2^k m, m in [sqrt(1/2), sqrt(2)); returns k; normal x > 0; float only
- *   vu_set1 vu_iota(first) vu_xor vu_lt; vu_mul(a, b, &high): low and high words of the products
+ *   vu_set1 vu_iota(first) vu_load vu_load_bytes vu_xor vu_lt; vu_mul(a, b, &high): low and high words of the products
+ *   vu_pack(out, m, a)                the lanes of a that m picks, one behind the other; returns how many. May write 16.
  *
  * No minimum, maximum, reciprocal or approximate instruction: their results differ between machines. */
 typedef struct {
@@ -65,7 +66,17 @@ EACH(vm, vf_lt, (vf a, vf b), a.v[i] < b.v[i] ? UINT32_MAX : 0)
 EACH(vf, vf_select, (vm m, vf a, vf b), m.v[i] ? a.v[i] : b.v[i])
 EACH(vu, vu_set1, (uint32_t x), x)
 EACH(vu, vu_iota, (uint32_t first), first + (uint32_t)i)
+EACH(vu, vu_load, (const uint32_t *p), p[i])
+EACH(vu, vu_load_bytes, (const uint8_t *p), p[i])
 EACH(vu, vu_xor, (vu a, vu b), a.v[i] ^ b.v[i])
+MNC_INLINE uint32_t vu_pack(uint32_t *out, vm m, vu a) {
+    uint32_t count = 0;
+    LANES(i) {
+        out[count] = a.v[i];
+        count += m.v[i] & 1;
+    }
+    return count;
+}
 EACH(vm, vu_lt, (vu a, vu b), a.v[i] < b.v[i] ? UINT32_MAX : 0)
 MNC_INLINE vu vu_mul(vu a, uint32_t b, vu *high) {
     vu low;

@@ -138,15 +138,14 @@ static void dense_gradient(bench *b, const mnc_kernels *k) {
     random_range(b, s.inputs, &k0, &k1);
     const mnc_real *x = take_matrix(b, s.rows, s.inputs, s.ld_in, random_scale(b));
     const mnc_real *delta = take_reals(b, s.rows * s.ld, random_scale(b));
-    const size_t width = k1 - k0, n = (s.panel1 - s.panel0) * width * MNC_PANEL;
+    const size_t g_row = (s.panel1 - s.panel0) * MNC_PANEL, n = (k1 - k0) * g_row;
     mnc_real *g = take_outputs(b, n);
     allow_all(b, g, n);
     begin(b);
     k->dense_gradient(g, x, s.ld_in, k0, k1, delta, s.ld, s.row0, s.row1, s.panel0, s.panel1);
     bool good = true;
     for (size_t i = 0; b->reference && i < n; i++) {
-        const size_t feature = k0 + i / MNC_PANEL % width;
-        const size_t j = (s.panel0 + i / MNC_PANEL / width) * MNC_PANEL + i % MNC_PANEL;
+        const size_t feature = k0 + i / g_row, j = s.panel0 * MNC_PANEL + i % g_row;
         exact e = {0, 0};
         for (size_t row = s.row0; row < s.row1; row++)
             add(&e, get(b, x, row * s.ld_in + feature), get(b, delta, row * s.ld + j));
@@ -237,16 +236,19 @@ static void sparse_gradient(bench *b, const mnc_kernels *k) {
     const mnc_real *delta = take_reals(b, s.rows * s.ld, random_scale(b));
     const size_t n = (s.panel1 - s.panel0) * width * MNC_PANEL;
     mnc_real *g = take_outputs(b, n), *dense = take_outputs(b, n);
+    mnc_real *g0 = take_outputs(b, n), *dense0 = take_outputs(b, n);
     allow_all(b, g, n);
     allow_all(b, dense, n);
+    allow_all(b, g0, n);
+    allow_all(b, dense0, n);
     begin(b);
     k->sparse_gradient(g, &x.coded, x.blocks, block, block + 1, width, delta, s.ld, s.row0, s.row1, s.panel0, s.panel1);
     k->dense_gradient(dense, x.dense, s.ld_in, k0, k0 + width, delta, s.ld, s.row0, s.row1, s.panel0, s.panel1);
     /* A chain that ends in an underflow to -0 differs from one that goes on with a skipped zero; + 0 makes them equal,
      * and everybody who uses a gradient adds it first. */
-    k->accumulate(n, g, NULL);
-    k->accumulate(n, dense, NULL);
-    CHECK(memcmp(g, dense, n * real_size(b)) == 0, "%s: not the bits of dense_gradient", b->what);
+    k->accumulate(n, g0, g, MNC_PANEL, true);
+    k->accumulate(n, dense0, dense, MNC_PANEL, true);
+    CHECK(memcmp(g0, dense0, n * real_size(b)) == 0, "%s: not the bits of dense_gradient", b->what);
 }
 
 /* ---------------------------------------------------------------- activations and dropout */
@@ -500,6 +502,9 @@ static mnc_real *random_slot(bench *b, size_t n, double scale, bool positive) {
     return x;
 }
 
+/* Of the vectors of a gradient, as one of several panels has it. */
+static size_t random_stride(bench *b) { return 16 * random_between(&b->random, 1, 4); }
+
 static void update(bench *b, const mnc_kernels *k) {
     const size_t n = random_length(b);
     const mnc_update_kind kind = (mnc_update_kind)random_below(&b->random, MNC_UPDATE_ADAM + 1);
@@ -515,8 +520,9 @@ static void update(bench *b, const mnc_kernels *k) {
                     .momentum_slot = -1,
                     .mean_slot = -1};
     mnc_real *w = take_reals(b, n, 1), *slots[3] = {NULL, NULL, NULL};
-    mnc_real *g = take_reals(b, n, random_chance(&b->random, 2) ? 1 : 1e-25);
-    for (size_t i = 0; i < n; i++)
+    const size_t stride = random_stride(b), all = n / 16 * stride;
+    mnc_real *g = take_reals(b, all, random_chance(&b->random, 2) ? 1 : 1e-25);
+    for (size_t i = 0; i < all; i++)
         if (random_chance(&b->random, 4)) set(b, g, i, random_chance(&b->random, 2) ? 0.0 : -0.0);
     allow_all(b, w, n);
     if (kind != MNC_UPDATE_SGD) slots[0] = random_slot(b, n, 1, kind == MNC_UPDATE_RMSPROP);
@@ -528,7 +534,7 @@ static void update(bench *b, const mnc_kernels *k) {
         b->special = u.mean_slot >= 0; /* v - a^2 is the root of a negative number where these numbers do not fit */
     }
     begin(b);
-    k->update(&u, n, w, slots, g);
+    k->update(&u, n, w, slots, g, stride);
     bool good = true;
     for (size_t s = 0; s < 3; s++)
         for (size_t i = 0; slots[s] && i < n; i++) {
@@ -540,24 +546,32 @@ static void update(bench *b, const mnc_kernels *k) {
 
 static void accumulate(bench *b, const mnc_kernels *k) {
     const size_t n = random_length(b);
-    mnc_real *g = take_reals(b, n, random_scale(b));
-    const mnc_real *sum = random_chance(&b->random, 2) ? take_reals(b, n, random_scale(b)) : NULL;
-    for (size_t i = 0; i < n; i += 3) set(b, g, i, -0.0);
-    allow_all(b, g, n);
+    const size_t stride = random_stride(b), all = n / 16 * stride;
+    const bool first = random_chance(&b->random, 2);
+    mnc_real *g = take_reals(b, all, random_scale(b)), *sum = take_reals(b, n, random_scale(b));
+    for (size_t i = 0; i < all; i += 3) set(b, g, i, -0.0);
+    double *expected = take(b, n, sizeof *expected, DOUBLES);
+    allow_all(b, expected, n);
+    for (size_t i = 0; i < n; i++) expected[i] = (first ? 0 : get(b, sum, i)) + get(b, g, i / 16 * stride + i % 16);
+    allow_all(b, sum, n);
     begin(b);
-    k->accumulate(n, g, sum);
+    k->accumulate(n, sum, g, stride, first);
     bool good = true;
-    for (size_t i = 0; i < n; i++) good &= !(get(b, g, i) == 0 && signbit(get(b, g, i)));
-    CHECK(good, "%s: a sum is -0", b->what);
+    for (size_t i = 0; i < n; i++) {
+        const double x = get(b, sum, i);
+        good &= !(x == 0 && signbit(x)) && fabs(x - expected[i]) <= 1e-7 * fabs(expected[i]);
+    }
+    CHECK(good, "%s: a sum is wrong, or -0", b->what);
 }
 
 static void regularise(bench *b, const mnc_kernels *k) {
     const size_t n = random_length(b);
-    mnc_real *g = take_reals(b, n, 1), *w = take_reals(b, n, 1);
+    const size_t stride = random_stride(b);
+    mnc_real *g = take_reals(b, n / 16 * stride, 1), *w = take_reals(b, n, 1);
     for (size_t i = 0; i < n; i += 5) set(b, w, i, i % 2 ? 0.0 : -0.0);
-    allow_all(b, g, n);
+    allow(b, g, 0, n / 16, stride, 0, 16);
     begin(b);
-    k->regularise(n, g, w, random_chance(&b->random, 2) ? 0 : 1e-3, random_chance(&b->random, 2) ? 0 : 1e-2);
+    k->regularise(n, g, stride, w, random_chance(&b->random, 2) ? 0 : 1e-3, random_chance(&b->random, 2) ? 0 : 1e-2);
 }
 
 static void penalty(bench *b, const mnc_kernels *k) {
