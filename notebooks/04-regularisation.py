@@ -407,7 +407,7 @@ fig, ax = plt.subplots(figsize=(8.5, 4.6), layout="constrained")
 for variant, color in zip(recipe.variants, (BLUE, VERMILLION, GREEN), strict=True):
     cross = [100 * variant.published[key] for key in ("validation_accuracy", "loss_gap")]
     ax.plot(*cross, "X", color=color, markersize=13, markeredgecolor="black", zorder=3)
-    text = f"published, {variant.name.replace('-', ' ')}"
+    text = "$\\lambda$ = " + variant.name.removeprefix("lambda-")
     ax.annotate(text, cross, xytext=(-10, 5), textcoords="offset points", ha="right")
     for suffix, (mark, _) in MARKS.items():
         if variant.name + suffix not in obtained:
@@ -415,8 +415,9 @@ for variant, color in zip(recipe.variants, (BLUE, VERMILLION, GREEN), strict=Tru
         point = [100 * obtained[variant.name + suffix][key] for key in ("validation_accuracy", "loss_gap")]
         ax.plot(*zip(cross, point, strict=True), ":", color=color, linewidth=1)
         ax.plot(*point, mark, color=color, markersize=9)
-for mark, label in MARKS.values():
+for mark, label in [*MARKS.values(), ("X", "published")]:
     ax.plot([], [], mark, color=GREY, markersize=9, label=label)
+ax.margins(x=0.2)  # room for the names of the crosses
 ax.set(xlabel="validation accuracy (%)", ylabel="loss gap (% of training loss)")
 ax.set_title("Three readings of deep-l2, by report")
 ax.legend(title="step")
