@@ -62,16 +62,6 @@ bool mnc_palette_merge(mnc_palette *into, const mnc_palette *from, uint8_t map[2
 }
 
 /* ---------------------------------------------------------------- non-zero inputs */
-bool mnc_data_zero(const mnc_data *data, uint8_t *zero) {
-    const bool is_float = data->kernels->dtype == MNC_FLOAT32;
-    for (int code = 0; code < 256; code++)
-        if (is_float ? ((const float *)data->table)[code] == 0 : ((const double *)data->table)[code] == 0) {
-            *zero = (uint8_t)code;
-            return true;
-        }
-    return false;
-}
-
 void mnc_index_count(const mnc_data *data, size_t *counts, size_t row0, size_t row1) {
     for (size_t row = row0; row < row1; row++) {
         const uint8_t *codes = data->codes + row * data->features;

@@ -13,8 +13,8 @@ struct mnc_data {
     bool view;            /* nothing was looked at: passes find the non-zero inputs */
     const uint8_t *codes; /* [n, features] with values table[code], or NULL: x holds floats */
     uint8_t *own_codes;   /* made from floats with at most 256 distinct values */
-    mnc_real *table;      /* [256] */
-    bool has_zero;        /* a code whose value is zero: */
+    double table[256];    /* reals: the values of codes */
+    bool has_zero;        /* `zero` is the first code whose value is zero */
     uint8_t zero;
     /* The index, if most inputs are zero: row r is stream[offsets[r]] ... */
     size_t blocks;
@@ -44,9 +44,6 @@ bool mnc_palette_merge(mnc_palette *into, const mnc_palette *from, uint8_t map[2
 static inline size_t mnc_index_blocks(size_t features) {
     return (features + MNC_FEATURE_BLOCK - 1) / MNC_FEATURE_BLOCK;
 }
-
-/* The first code whose value is zero; false if there is none. */
-bool mnc_data_zero(const mnc_data *data, uint8_t *zero);
 
 /* counts[row] = non-zero inputs of rows row0 ... row1 - 1. */
 void mnc_index_count(const mnc_data *data, size_t *counts, size_t row0, size_t row1);

@@ -7,7 +7,7 @@
 extern const mnc_kernels mnc_kernels_scalar_f32, mnc_kernels_scalar_f64;
 #if defined(__x86_64__)
 extern const mnc_kernels mnc_kernels_avx2_f32, mnc_kernels_avx2_f64;
-extern const mnc_kernels mnc_kernels_avx512_f32, mnc_kernels_avx512_f64;
+extern const mnc_kernels mnc_kernels_avx512_f32;
 #elif defined(__aarch64__) && !defined(__AARCH64EB__)
 extern const mnc_kernels mnc_kernels_neon_f32;
 #endif
@@ -18,7 +18,7 @@ typedef struct {
 
 static const pair tables[] = {
 #if defined(__x86_64__)
-    {&mnc_kernels_avx512_f32, &mnc_kernels_avx512_f64},
+    {&mnc_kernels_avx512_f32, &mnc_kernels_avx2_f64},
     {&mnc_kernels_avx2_f32, &mnc_kernels_avx2_f64},
 #elif defined(__aarch64__) && !defined(__AARCH64EB__)
     {&mnc_kernels_neon_f32, &mnc_kernels_scalar_f64},

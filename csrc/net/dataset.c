@@ -41,6 +41,13 @@ static size_t run_job(mnc_context *context, job *j, int what, size_t wanted) {
     return mnc_context_run(context, wanted, run_part, j);
 }
 
+/* The values of the codes, and which of them is zero. */
+static void set_table(mnc_data *data, const double values[256]) {
+    data->kernels->convert(data->table, MNC_REAL64, values, 256);
+    for (int code = 255; code >= 0; code--)
+        if (values[code] == 0) data->has_zero = true, data->zero = (uint8_t)code;
+}
+
 /* Floats with at most 256 distinct values become codes; others stay floats. Each thread numbers the values of its rows as
  * they come; then the threads' numbers are made one. If another job took the pool in between, the parts would not be those
  * of before: then the floats stay floats, with the same results. */
@@ -58,8 +65,7 @@ static mnc_status encode_floats(mnc_data *data, mnc_context *context, size_t wan
             coded = !j.findings[t].full && mnc_palette_merge(&all->palette, &j.findings[t].palette, j.findings[t].map);
         if (coded && (parts == 1 || run_job(context, &j, REMAP, parts) == parts)) {
             data->codes = codes;
-            data->kernels->convert(data->table, MNC_REAL64, all->palette.values, 256);
-            data->has_zero = mnc_data_zero(data, &data->zero);
+            set_table(data, all->palette.values);
         }
     }
     mnc_release(findings);
@@ -101,16 +107,10 @@ static mnc_status build_index(mnc_data *data, mnc_context *context, size_t wante
     return MNC_OK;
 }
 
-static void fill_table(mnc_data *data, const double *table) {
-    double values[256];
-    for (int code = 0; code < 256; code++) values[code] = table ? table[code] : code / 255.0;
-    data->kernels->convert(data->table, MNC_REAL64, values, 256);
-}
-
 /* A data set of which nothing is known yet but where it lies. */
 static mnc_status describe(mnc_data **out, const mnc_context *context, mnc_dtype dtype, mnc_element element,
                            const void *x, size_t n, size_t features, const double *table, mnc_error *err) {
-    void *block = NULL, *values = NULL;
+    void *block = NULL;
     size_t size = 0;
     if (features < 1 || features > (1u << 24))
         return mnc_fail(err, MNC_INVALID, "features must be between 1 and 2^24, not %zu", features);
@@ -119,24 +119,19 @@ static mnc_status describe(mnc_data **out, const mnc_context *context, mnc_dtype
     if ((unsigned)dtype > MNC_FLOAT64) return mnc_fail(err, MNC_INVALID, "unknown dtype %d", dtype);
     if ((unsigned)element > MNC_REAL64) return mnc_fail(err, MNC_INVALID, "unknown element type %d", element);
     const mnc_kernels *kernels = mnc_kernels_find(context->isa, dtype);
-    mnc_status status = mnc_allocate(&block, sizeof(mnc_data), err);
+    const mnc_status status = mnc_allocate(&block, sizeof(mnc_data), err);
     if (status != MNC_OK) return status;
     mnc_data *data = block;
-    status = mnc_allocate_array(&values, 256, kernels->real_size, err);
-    if (status != MNC_OK) {
-        mnc_release(block);
-        return status;
-    }
     data->kernels = kernels;
     data->n = n;
     data->features = features;
     data->element = element;
     data->x = x;
-    data->table = values;
     if (element == MNC_UINT8) {
+        double values[256];
+        for (int code = 0; code < 256; code++) values[code] = table ? table[code] : code / 255.0;
         data->codes = x;
-        fill_table(data, table);
-        data->has_zero = mnc_data_zero(data, &data->zero);
+        set_table(data, values);
     }
     *out = data;
     return MNC_OK;
@@ -173,7 +168,6 @@ mnc_status mnc_data_view(mnc_data **out, mnc_context *context, mnc_dtype dtype, 
 void mnc_data_destroy(mnc_data *data) {
     if (!data) return;
     mnc_release(data->own_codes);
-    mnc_release(data->table);
     mnc_release(data->offsets);
     mnc_release(data->stream);
     mnc_release(data->labels);

@@ -86,12 +86,11 @@ void mnc_pass_inputs(mnc_pass *pass) {
     for (size_t row = 0; row < pass->rows; row++)
         pointers[row] =
             plan->assembled ? records + row * plan->record_stride : mnc_index_row(pass->data, row_id(pass, row));
-    pass->sparse =
-        (mnc_sparse){.rows = pointers, .table = plan->assembled ? mnc_scratch(pass, plan->table) : pass->data->table};
-    if (plan->found && pass->data->codes)
-        pass->sparse.table = pass->data->table;
-    else if (plan->found)
+    pass->sparse = (mnc_sparse){.rows = pointers, .table = pass->data->table};
+    if (plan->found && !pass->data->codes)
         pass->sparse = (mnc_sparse){.rows = pointers, .values = mnc_scratch(pass, plan->values), .ld = plan->values_ld};
+    else if (plan->assembled && !plan->found)
+        pass->sparse.table = mnc_scratch(pass, plan->table);
 }
 
 /* ---------------------------------------------------------------- steps */

@@ -251,6 +251,53 @@ static void sparse_gradient(bench *b, const mnc_kernels *k) {
     CHECK(memcmp(g0, dense0, n * real_size(b)) == 0, "%s: not the bits of dense_gradient", b->what);
 }
 
+/* ---------------------------------------------------------------- finding what is not zero */
+
+/* The record, beyond whose end anything may have been written, is that of a plain loop over x. */
+static bool is_record(const mnc_sparse_row *record, size_t n, size_t room, const bool *nonzero, const uint32_t *codes) {
+    const size_t blocks = (n + MNC_FEATURE_BLOCK - 1) / MNC_FEATURE_BLOCK;
+    size_t count = 0;
+    bool good = true;
+    for (size_t j = 0; j < n; j++) {
+        if (nonzero[j] && count < room) good &= record[blocks + count++] == ((uint32_t)j << 8 | codes[j]);
+        if ((j + 1) % MNC_FEATURE_BLOCK == 0 || j + 1 == n) good &= record[j / MNC_FEATURE_BLOCK] == count;
+    }
+    return good;
+}
+
+static void find(bench *b, const mnc_kernels *k) {
+    const size_t n = random_between(&b->random, 1, 200), one_in = random_between(&b->random, 1, 8);
+    const size_t blocks = (n + MNC_FEATURE_BLOCK - 1) / MNC_FEATURE_BLOCK;
+    const uint8_t zero = random_chance(&b->random, 2) ? 0 : (uint8_t)random_below(&b->random, 256);
+    uint8_t *codes = take(b, n, 1, BYTES);
+    float *floats = take(b, n, sizeof *floats, BYTES), *values = take(b, n, sizeof *values, BYTES);
+    bool nonzero[200];
+    uint32_t wanted[200], none[200] = {0};
+    size_t count = 0;
+    for (size_t j = 0; j < n; j++) {
+        nonzero[j] = random_chance(&b->random, one_in);
+        codes[j] = (uint8_t)(nonzero[j] ? zero + random_between(&b->random, 1, 255) : zero);
+        floats[j] = nonzero[j] ? (float)random_real(&b->random) + 2 : 0;
+        wanted[j] = codes[j];
+        count += nonzero[j];
+    }
+    const size_t room = random_chance(&b->random, 4) ? count / 2 : count; /* too little, if x changed meanwhile */
+    mnc_sparse_row *of_codes = take(b, blocks + room, sizeof *of_codes, BYTES);
+    mnc_sparse_row *of_floats = take(b, blocks + n, sizeof *of_floats, BYTES);
+    allow_all(b, of_codes, (blocks + room) * sizeof *of_codes);
+    allow_all(b, of_floats, (blocks + n) * sizeof *of_floats);
+    allow_all(b, values, n * sizeof *values);
+    begin(b);
+    k->find_codes(of_codes, codes, n, zero, room);
+    k->find_floats(of_floats, values, floats, n);
+    CHECK(is_record(of_codes, n, room, nonzero, wanted), "%s: a wrong record of codes", b->what);
+    bool good = is_record(of_floats, n, n, nonzero, none);
+    for (size_t i = 0; good && i < count; i++) good = values[i] == floats[of_floats[blocks + i] >> 8];
+    CHECK(good, "%s: a wrong record of floats", b->what);
+    memset(of_floats + blocks + count, 0, (n - count) * sizeof *of_floats); /* anything may be there */
+    memset(values + count, 0, (n - count) * sizeof *values);
+}
+
 /* ---------------------------------------------------------------- activations and dropout */
 
 static mnc_dropout random_dropout(bench *b) {
@@ -646,13 +693,12 @@ typedef struct {
 
 #define CASE(name, times) {#name, name, times}
 static const test_case cases[] = {
-    CASE(dense_forward, 240),  CASE(sparse_forward, 240),  CASE(dense_delta, 240),
-    CASE(dense_gradient, 240), CASE(sparse_gradient, 240), CASE(bias_gradient, 180),
-    CASE(activate, 480),       CASE(multiply, 120),        CASE(head, 900),
-    CASE(norm_train, 180),     CASE(norm_infer, 180),      CASE(norm_backward, 180),
-    CASE(moving_average, 90),  CASE(update, 600),          CASE(accumulate, 120),
-    CASE(regularise, 120),     CASE(penalty, 120),         CASE(is_finite, 300),
-    CASE(decode, 120),         CASE(convert, 120),
+    CASE(dense_forward, 240),   CASE(sparse_forward, 240), CASE(dense_delta, 240), CASE(dense_gradient, 240),
+    CASE(sparse_gradient, 240), CASE(bias_gradient, 180),  CASE(find, 600),        CASE(activate, 480),
+    CASE(multiply, 120),        CASE(head, 900),           CASE(norm_train, 180),  CASE(norm_infer, 180),
+    CASE(norm_backward, 180),   CASE(moving_average, 90),  CASE(update, 600),      CASE(accumulate, 120),
+    CASE(regularise, 120),      CASE(penalty, 120),        CASE(is_finite, 300),   CASE(decode, 120),
+    CASE(convert, 120),
 };
 
 static bench workbench;
