@@ -41,7 +41,7 @@ static void report_dense(bench *b) {
         report(b, "dense_forward", shape, dense_forward, &c);
         b->product.ldz = inputs;
         c.store = 0;
-        c.set = outputs * MNC_SAMPLE_BLOCK * sizeof(float);
+        c.set = outputs * 32 * sizeof(float);
         c.move = (double)(rows * (inputs + outputs));
         c.formula = "one FMA for each input, output and 16 rows; deltas are transposed before, results after";
         snprintf(shape, sizeof shape, "%zu rows, %zu <- %zu", rows, inputs, outputs);

@@ -25,8 +25,8 @@ enum {
     MNC_SPARSE_PANELS = 4,
     /* Blocks times panels of a gradient under way, 27 KiB of floats: they stay in the first-level cache. */
     MNC_GRADIENT_BLOCKS = 9,
-    /* Samples that delta kernels take as lanes at once: two vectors. */
-    MNC_SAMPLE_BLOCK = 32,
+    /* Samples whose deltas a delta kernel transposes at once. */
+    MNC_DELTA_ROWS = 128,
 };
 
 /* The non-zero inputs of one row: `blocks` words, the end of each block's entries, then the entries, each
@@ -144,7 +144,7 @@ typedef struct mnc_kernels {
     void (*sparse_forward)(const mnc_product *p, const mnc_sparse *x);
     /* dx[row, k] = (chain over j of delta[row, j] w[k, j]) * f[row, k], k < inputs; f NULL: ones. `p` gives weights,
      * inputs and rows; panels 0 ... panel1 - 1 cover `outputs` columns. Overwrites columns below inputs; z is dx.
-     * scratch: real[16 * panel1, MNC_SAMPLE_BLOCK]. */
+     * scratch: real[outputs, rows up to MNC_DELTA_ROWS, in 32s]. */
     void (*dense_delta)(const mnc_product *p, const mnc_real *delta, size_t ldd, size_t outputs, const mnc_real *f,
                         mnc_real *scratch);
     /* g[k - k0][panel - panel0][16] = chain over rows of x[row, k] delta[row, panel]. Overwrites. */

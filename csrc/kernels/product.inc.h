@@ -75,9 +75,10 @@ static void MNC_K(dense_forward)(const mnc_product *p, const mnc_real *x, size_t
 }
 
 /* ---------------------------------------------------------------- delta */
-/* dx[row0 + s, k ... k + m - 1] for `samples` <= 16 n samples s, whose deltas lie transposed: dt[j][MNC_SAMPLE_BLOCK]. */
+/* dx[row0 + s, k ... k + m - 1] for `samples` <= 16 n samples s, whose deltas lie transposed: dt[j][16 MNC_NP]. The
+ * weights of one k lie far apart, a vector in each panel; `ahead` asks for those of the next m while these are in use. */
 MNC_INLINE void delta_tile(const int m, const int n, const mnc_product *p, const MNC_REAL *dt, size_t outputs,
-                           const MNC_REAL *f, size_t row0, size_t samples, size_t k) {
+                           const MNC_REAL *f, size_t row0, size_t samples, size_t k, bool ahead) {
     const vf zero = vf_set1(0);
     MNC_REAL lanes[MNC_MR][MNC_NP * 16];
     vf acc[MNC_MR][MNC_NP];
@@ -88,7 +89,8 @@ MNC_INLINE void delta_tile(const int m, const int n, const mnc_product *p, const
     for (size_t panel = 0, j0 = 0; j0 < outputs; panel++, j0 += MNC_PANEL) {
         const MNC_REAL *w = (const MNC_REAL *)p->weights + panel * p->panel_size + k * MNC_PANEL;
         const size_t count = outputs - j0 < MNC_PANEL ? outputs - j0 : MNC_PANEL;
-        tile(m, n, count, w, MNC_PANEL, 1, dt + j0 * MNC_SAMPLE_BLOCK, MNC_SAMPLE_BLOCK, 16, acc);
+        for (int i = m; ahead && i < 2 * m; i++) __builtin_prefetch(w + i * MNC_PANEL);
+        tile(m, n, count, w, MNC_PANEL, 1, dt + j0 * 16 * MNC_NP, 16 * MNC_NP, 16, acc);
     }
 #pragma GCC unroll 16
     for (int i = 0; i < m; i++)
@@ -101,24 +103,32 @@ MNC_INLINE void delta_tile(const int m, const int n, const mnc_product *p, const
     }
 }
 
-static void MNC_K(dense_delta)(const mnc_product *p, const mnc_real *delta_, size_t ldd, size_t outputs,
-                               const mnc_real *f, mnc_real *scratch) {
-    const MNC_REAL *delta = delta_;
-    MNC_REAL *dt = scratch;
-    const size_t block = 16 * MNC_NP; /* at most MNC_SAMPLE_BLOCK */
-    for (size_t row = p->row0; row < p->row1; row += block) {
-        const size_t samples = p->row1 - row < block ? p->row1 - row : block;
-        for (size_t s = 0; s < samples; s++)
-            for (size_t j = 0; j < outputs; j++) dt[j * MNC_SAMPLE_BLOCK + s] = delta[(row + s) * ldd + j];
-        for (size_t k = 0; k < p->inputs;) {
-            const int m = tile_size(p->inputs - k, MNC_MR);
-#define CALL(M)                                                              \
-    samples > 16 ? delta_tile(M, MNC_NP, p, dt, outputs, f, row, samples, k) \
-                 : delta_tile(M, 1, p, dt, outputs, f, row, samples, k)
+/* All blocks of samples pass by m rows of weights before the next m are read: wide layers do not fit any cache. */
+MNC_INLINE void delta_rows(const mnc_product *p, MNC_REAL *dt, const MNC_REAL *delta, size_t ldd, size_t outputs,
+                           const MNC_REAL *f, size_t row0, size_t rows) {
+    const size_t block = 16 * MNC_NP;
+    for (size_t s = 0; s < rows; s++)
+        for (size_t j = 0; j < outputs; j++)
+            dt[(s / block * outputs + j) * block + s % block] = delta[(row0 + s) * ldd + j];
+    for (size_t k = 0; k < p->inputs;) {
+        const int m = tile_size(p->inputs - k, MNC_MR);
+        for (size_t s = 0; s < rows; s += block) {
+            const size_t samples = rows - s < block ? rows - s : block;
+#define CALL(M)                                                                                         \
+    samples > 16 ? delta_tile(M, MNC_NP, p, dt + s * outputs, outputs, f, row0 + s, samples, k, s == 0) \
+                 : delta_tile(M, 1, p, dt + s * outputs, outputs, f, row0 + s, samples, k, s == 0)
             WITH_CONSTANT_M(m, CALL)
 #undef CALL
-            k += (size_t)m;
         }
+        k += (size_t)m;
+    }
+}
+
+static void MNC_K(dense_delta)(const mnc_product *p, const mnc_real *delta, size_t ldd, size_t outputs,
+                               const mnc_real *f, mnc_real *scratch) {
+    for (size_t row = p->row0; row < p->row1; row += MNC_DELTA_ROWS) {
+        const size_t left = p->row1 - row, rows = left < MNC_DELTA_ROWS ? left : MNC_DELTA_ROWS;
+        delta_rows(p, scratch, delta, ldd, outputs, f, row, rows);
     }
 }
 

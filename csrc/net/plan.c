@@ -66,7 +66,8 @@ static void lay_out_threads(const mnc_model *model, mnc_plan *plan, mnc_layout *
     plan->head = reserve_matrix(&own, 3 * (size_t)MNC_PANEL, model->steps[model->n_steps - 1].ld, size);
     if (!plan->inference) {
         plan->gradient = mnc_reserve(&own, (size_t)MNC_GRADIENT_BLOCKS * MNC_FEATURE_BLOCK * MNC_PANEL, size);
-        plan->transposed = reserve_matrix(&own, MNC_SAMPLE_BLOCK, ld, size);
+        const size_t rows = plan->rows < MNC_DELTA_ROWS ? (plan->rows + 31) / 32 * 32 : MNC_DELTA_ROWS;
+        plan->transposed = reserve_matrix(&own, rows, ld, size);
     }
     plan->thread_stride = own.bytes;
     plan->thread = mnc_reserve(layout, plan->threads, own.bytes);

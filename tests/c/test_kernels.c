@@ -112,7 +112,7 @@ static void dense_delta(bench *b, const mnc_kernels *k) {
     mnc_product p = random_product(b, &s, random_chance(&b->random, 2));
     const mnc_real *delta = take_matrix(b, s.rows, s.outputs, s.ld, random_scale(b));
     const mnc_real *f = random_chance(&b->random, 2) ? NULL : take_matrix(b, s.rows, s.inputs, s.ld_in, 1);
-    mnc_real *scratch = take_outputs(b, s.ld * MNC_SAMPLE_BLOCK);
+    mnc_real *scratch = take_outputs(b, s.ld * MNC_DELTA_ROWS);
     p.z = take_outputs(b, s.rows * s.ld_in);
     p.ldz = s.ld_in;
     p.panel0 = 0;
@@ -120,7 +120,7 @@ static void dense_delta(bench *b, const mnc_kernels *k) {
     allow(b, p.z, s.row0, s.row1, s.ld_in, 0, s.inputs);
     begin(b);
     k->dense_delta(&p, delta, s.ld, s.outputs, f, scratch);
-    for (size_t i = 0; i < s.ld * MNC_SAMPLE_BLOCK; i++) set(b, scratch, i, NAN); /* anything may be left there */
+    for (size_t i = 0; i < s.ld * MNC_DELTA_ROWS; i++) set(b, scratch, i, NAN); /* anything may be left there */
     bool good = true;
     for (size_t row = s.row0; b->reference && row < s.row1; row++)
         for (size_t i = 0; i < s.inputs; i++) {
