@@ -165,7 +165,7 @@ static void report_norm(bench *b) {
 }
 
 /* ---------------------------------------------------------------- updates */
-CALL(update, &b->update, b->n, b->w, (mnc_real *const[3]){b->slots[0], b->slots[1], b->slots[2]}, b->g)
+CALL(update, &b->update, b->n, b->w, (mnc_real *const[3]){b->slots[0], b->slots[1], b->slots[2]}, b->g, MNC_PANEL)
 
 static void report_updates(bench *b) {
     const mnc_update plain = {.rate = 1e-6,
@@ -220,8 +220,8 @@ static void report_updates(bench *b) {
 }
 
 /* ---------------------------------------------------------------- flat arrays */
-CALL(accumulate, b->n, b->g, b->x)
-CALL(regularise, b->n, b->g, b->w, 0, 1e-9)
+CALL(accumulate, b->n, b->g, b->x, MNC_PANEL, false)
+CALL(regularise, b->n, b->g, MNC_PANEL, b->w, 0, 1e-9)
 CALL(penalty, b->n, b->w, 0, 1e-4)
 CALL(finite, b->n, b->x)
 CALL(decode, b->z, b->data->codes, b->data->table, b->n)

@@ -185,8 +185,8 @@ typedef enum mnc_element { MNC_UINT8, MNC_REAL32, MNC_REAL64 } mnc_element;
  * are indexed, which costs one pass over x. */
 mnc_status mnc_data_create(mnc_data **out, mnc_context *context, mnc_dtype dtype, mnc_element element, const void *x,
                            size_t n, size_t features, const double *table, mnc_error *err);
-/* The same for inputs that are used once, as in prediction: it takes no time, and each pass finds the non-zero inputs by
- * itself. */
+/* The same without looking at x, for inputs that are used once: in float32 networks mnc_evaluate finds the non-zero
+ * inputs of uint8 and float rows as it goes; all else, training too, takes them as dense. Same bits. */
 mnc_status mnc_data_view(mnc_data **out, mnc_context *context, mnc_dtype dtype, mnc_element element, const void *x,
                          size_t n, size_t features, const double *table, mnc_error *err);
 void mnc_data_destroy(mnc_data *data);

@@ -58,7 +58,9 @@ def optimizer_apply(
 
 @final
 class Data:
-    """Inputs with optional labels or targets and weights. x: uint8, float32 or float64 (n, features)."""
+    """Inputs with optional labels or targets and weights. x: uint8, float32 or float64 (n, features).
+
+    view: x is used once, so that an index of its non-zero elements would not pay."""
 
     def __new__(
         cls,
@@ -146,7 +148,10 @@ class Network:
     def evaluate(self, data: Data, /) -> tuple[float, int, _Array]:
         """(sum of weight * loss over the rows, number right, outputs (n, C))."""
 
-    def predict_few(self, x: object, /) -> NDArray[np.float32] | None: ...
+    def predict_few(self, x: object, /) -> NDArray[np.float32] | None:
+        """What `predict` gives for up to 15 images as they are, uint8 (divided by 255) or float32, C-contiguous. None if
+        x is not that, holds floats that are above 2 or not finite, or the network is of float64."""
+
     def predict(self, data: Data, /) -> _Array: ...
     def penalty(self) -> float: ...
     def hash(self) -> int: ...

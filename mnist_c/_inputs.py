@@ -86,7 +86,7 @@ def _rows(x: Array, features: int | None, single: bool, name: str) -> Array:
     """x as (n, features), a view where possible."""
     if x.ndim == 0:
         raise ValueError(f"{name} is a single number: expected images, such as shape (n, 28, 28) or (n, 784)")
-    if single and features is not None and x.size == features and x.shape[0] != 1 and x.ndim < 4:
+    if single and features is not None and x.size == features and (x.ndim == 1 or x.shape[0] != 1) and x.ndim < 4:
         x = x[None]  # one image without an axis for rows
     if x.size == 0:
         raise ValueError(f"{name} is empty: {describe(x)}")
@@ -185,7 +185,7 @@ def images(
         x = x.astype(x.dtype.newbyteorder("="))
     if x.dtype == bool:
         x = x.astype(np.float32)
-    enough = 16 if single else 1  # a few nearly black images are nothing strange
+    enough = 16 if single else 1  # a few nearly black images are nothing strange (FEW_ROWS in py_inference.c)
     x = _codes(x, transform, name, enough) if x.dtype.kind in "ui" else _floats(x, transform, name, warn)
     return np.ascontiguousarray(x)
 

@@ -1,5 +1,6 @@
 """`Sequential`: a line of layers that can be trained, evaluated and asked, with Keras's names and arguments."""
 
+import copy
 import math
 import os
 import threading
@@ -324,7 +325,7 @@ class Sequential(Structure):
                 return few
         network, data = self._ready(x)
         if self._state.plan.rescaling is None and self.scale is None:
-            self._state.short_way = (self.loss, self.scale)
+            self._state.short_way = (copy.copy(self.loss), self.scale)
         return network.predict(data)
 
     def _check_thread(self) -> None:

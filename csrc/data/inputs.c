@@ -83,7 +83,8 @@ void mnc_index_fill(mnc_data *data, size_t row0, size_t row1) {
 bool mnc_data_mostly_zero(const mnc_data *data, size_t first, size_t n) {
     const size_t rows = n < 8 ? n : 8;
     size_t zeros = 0;
-    if (data->codes ? !data->has_zero : data->element != MNC_REAL32) return false;
+    if (data->kernels->dtype != MNC_FLOAT32 || (data->codes ? !data->has_zero : data->element != MNC_REAL32))
+        return false;
     for (size_t i = 0; i < rows; i++) {
         const size_t begin = (first + i * (n / rows)) * data->features;
         for (size_t j = begin; j < begin + data->features; j++)
@@ -92,12 +93,12 @@ bool mnc_data_mostly_zero(const mnc_data *data, size_t first, size_t n) {
     return 2 * zeros > rows * data->features;
 }
 
-void mnc_data_find(const mnc_data *data, size_t row, mnc_sparse_row *record, float *values) {
+void mnc_data_find(const mnc_data *data, size_t row, mnc_sparse_row *record) {
     const size_t n = data->features;
     if (data->codes)
         data->kernels->find_codes(record, data->codes + row * n, n, data->zero, n);
     else
-        data->kernels->find_floats(record, values, (const float *)data->x + row * n, n);
+        data->kernels->find_floats(record, (const float *)data->x + row * n, n);
 }
 
 void mnc_data_row(const mnc_data *data, size_t row, mnc_real *out, size_t ld) {

@@ -41,10 +41,6 @@ bool mnc_palette_encode(mnc_palette *palette, const mnc_data *data, uint8_t *cod
 /* Adds the values of `from`, whose codes become map[code]; false if there are more than 256 in all. */
 bool mnc_palette_merge(mnc_palette *into, const mnc_palette *from, uint8_t map[256]);
 
-static inline size_t mnc_index_blocks(size_t features) {
-    return (features + MNC_FEATURE_BLOCK - 1) / MNC_FEATURE_BLOCK;
-}
-
 /* counts[row] = non-zero inputs of rows row0 ... row1 - 1. */
 void mnc_index_count(const mnc_data *data, size_t *counts, size_t row0, size_t row1);
 /* Writes the records of rows row0 ... row1 - 1 at their offsets. */
@@ -54,11 +50,10 @@ static inline const mnc_sparse_row *mnc_index_row(const mnc_data *data, size_t r
     return data->stream + data->offsets[row];
 }
 
-/* For dtype float32, and codes of which 0 means zero or floats: are most inputs of rows first ... first + n - 1 zero? A
- * guess from few of them. If so, mnc_data_find writes the record of a row, and the values of its entries unless there are codes. Room for
- * blocks + features words in record. */
+/* Are most inputs of rows first ... first + n - 1 zero? A guess from few of them, for float32 networks, and codes of which
+ * one means zero or floats. If so, mnc_data_find writes the record of a row (room for blocks + features words). */
 bool mnc_data_mostly_zero(const mnc_data *data, size_t first, size_t n);
-void mnc_data_find(const mnc_data *data, size_t row, mnc_sparse_row *record, float *values);
+void mnc_data_find(const mnc_data *data, size_t row, mnc_sparse_row *record);
 
 /* x[0 ... features) of one row as reals, zeros up to ld. */
 void mnc_data_row(const mnc_data *data, size_t row, mnc_real *out, size_t ld);

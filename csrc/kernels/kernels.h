@@ -23,6 +23,8 @@ enum {
     MNC_FEATURE_BLOCK = 48,
     /* Panels whose accumulators a sparse kernel holds in registers at once. */
     MNC_SPARSE_PANELS = 4,
+    /* Blocks times panels of weights in use by a sparse product, 108 KiB of floats: in the second-level cache. */
+    MNC_FORWARD_BLOCKS = 36,
     /* Blocks times panels of a gradient under way, 27 KiB of floats: they stay in the first-level cache. */
     MNC_GRADIENT_BLOCKS = 9,
     /* Samples whose deltas a delta kernel transposes at once. */
@@ -30,15 +32,18 @@ enum {
 };
 
 /* The non-zero inputs of one row: `blocks` words, the end of each block's entries, then the entries, each
- * feature << 8 | code, ascending. */
+ * feature << 8 | code, ascending (so there are at most 2^24 features). */
 typedef uint32_t mnc_sparse_row;
 
-/* The rows of a pass. An entry's value is table[code] or, where table is NULL, values[row * ld + its place among the
- * row's entries]. */
+static inline size_t mnc_feature_blocks(size_t features) {
+    return (features + MNC_FEATURE_BLOCK - 1) / MNC_FEATURE_BLOCK;
+}
+
+/* The rows of a pass. An entry's value is table[code] or, where table is NULL, dense[row * ld + feature]. */
 typedef struct mnc_sparse {
     const mnc_sparse_row *const *rows;
     const mnc_real *table;
-    const mnc_real *values;
+    const mnc_real *dense;
     size_t ld;
 } mnc_sparse;
 
@@ -136,10 +141,10 @@ typedef struct mnc_kernels {
 
     /* z = ((chain of fma over k) + bias) + 0. x: [row, ldx]. Overwrites. */
     void (*dense_forward)(const mnc_product *p, const mnc_real *x, size_t ldx);
-    /* The record of the n codes of a row that are not `zero`, at most `room` of them; of n floats that are not zero, with
-     * their values (room for n). */
+    /* The record of the n codes of a row that are not `zero`, at most `room` of them; of n floats that are not zero (then
+     * without codes). Behind the entries, within their room, anything may be left. */
     void (*find_codes)(mnc_sparse_row *record, const uint8_t *codes, size_t n, uint8_t zero, size_t room);
-    void (*find_floats)(mnc_sparse_row *record, float *values, const float *x, size_t n);
+    void (*find_floats)(mnc_sparse_row *record, const float *x, size_t n);
     /* The same bits from the non-zero inputs. */
     void (*sparse_forward)(const mnc_product *p, const mnc_sparse *x);
     /* dx[row, k] = (chain over j of delta[row, j] w[k, j]) * f[row, k], k < inputs; f NULL: ones. `p` gives weights,
@@ -150,7 +155,7 @@ typedef struct mnc_kernels {
     /* g[k - k0][panel - panel0][16] = chain over rows of x[row, k] delta[row, panel]. Overwrites. */
     void (*dense_gradient)(mnc_real *g, const mnc_real *x, size_t ldx, size_t k0, size_t k1, const mnc_real *delta,
                            size_t ldd, size_t row0, size_t row1, size_t panel0, size_t panel1);
-    /* The same for the `width` features of blocks block0 ... block1 - 1 of `blocks`; at most MNC_SPARSE_PANELS panels. */
+    /* The same, from x->table, for the `width` features of blocks block0 ... block1 - 1 of `blocks`; at most MNC_SPARSE_PANELS panels. */
     void (*sparse_gradient)(mnc_real *g, const mnc_sparse *x, size_t blocks, size_t block0, size_t block1, size_t width,
                             const mnc_real *delta, size_t ldd, size_t row0, size_t row1, size_t panel0, size_t panel1);
     /* g[panel - panel0][16] = chain of adds over rows of delta. Overwrites. */

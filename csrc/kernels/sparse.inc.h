@@ -13,10 +13,12 @@ typedef struct {
     size_t blocks, block0, block1;
 } sparse_job;
 
+enum { MOST_STREAMS = 4 };
+
 /* A row on its way: the entries still to come, and its chains. */
 typedef struct {
     const mnc_sparse_row *at;
-    const MNC_REAL *value; /* of entry at[0], unless there is a table */
+    const MNC_REAL *dense; /* the row itself, unless there is a table */
     size_t left, row;
     vf acc[MNC_SPARSE_PANELS];
 } sparse_stream;
@@ -37,7 +39,7 @@ MNC_INLINE void sparse_start(const int n, const bool coded, const sparse_job *jo
     if (coded && job->block0 == 0) sparse_prefetch(job, row);
     s->row = row;
     s->at = record + job->blocks + begin;
-    s->value = coded ? NULL : (const MNC_REAL *)job->x->values + row * job->x->ld + begin;
+    s->dense = coded ? NULL : (const MNC_REAL *)job->x->dense + row * job->x->ld;
     s->left = record[job->block1 - 1] - begin;
 #pragma GCC unroll 8
     for (int j = 0; j < n; j++) s->acc[j] = job->block0 ? vf_load(job->z + row * job->p->ldz + j * MNC_PANEL) : zero;
@@ -45,7 +47,7 @@ MNC_INLINE void sparse_start(const int n, const bool coded, const sparse_job *jo
 
 MNC_INLINE void sparse_entry(const int n, const bool coded, const sparse_job *job, size_t i, sparse_stream *s) {
     const mnc_sparse_row entry = s->at[i];
-    const vf x = vf_set1(coded ? ((const MNC_REAL *)job->x->table)[entry & 255] : s->value[i]);
+    const vf x = vf_set1(coded ? ((const MNC_REAL *)job->x->table)[entry & 255] : s->dense[entry >> 8]);
     const MNC_REAL *w = job->w + (size_t)(entry >> 8) * MNC_PANEL;
 #pragma GCC unroll 8
     for (int j = 0; j < n; j++) s->acc[j] = vf_fma(x, vf_load(w + (size_t)j * job->p->panel_size), s->acc[j]);
@@ -68,7 +70,7 @@ MNC_INLINE void sparse_finish(const int n, const sparse_job *job, const sparse_s
 MNC_INLINE void sparse_forward_rows(const int n, const int m, const bool coded, const sparse_job *job) {
     const size_t end = job->p->row1;
     size_t next = job->p->row0;
-    sparse_stream s[MNC_SPARSE_PANELS];
+    sparse_stream s[MOST_STREAMS];
 #pragma GCC unroll 4
     for (int r = 0; r < m; r++) sparse_start(n, coded, job, next++, &s[r]);
     for (bool more = true; more;) {
@@ -81,7 +83,6 @@ MNC_INLINE void sparse_forward_rows(const int n, const int m, const bool coded, 
 #pragma GCC unroll 4
         for (int r = 0; r < m; r++) {
             s[r].at += common;
-            if (!coded) s[r].value += common;
             s[r].left -= common;
             if (s[r].left) continue;
             sparse_finish(n, job, &s[r]);
@@ -101,10 +102,9 @@ MNC_INLINE void sparse_forward_rows(const int n, const int m, const bool coded, 
 /* n panels, in passes over as many blocks as keep the weights in use close. */
 MNC_INLINE void sparse_forward_panels(const int n, const bool coded, const mnc_product *p, const mnc_sparse *x,
                                       size_t panel) {
-    const int chains = MNC_SPARSE_CHAINS / n, m = chains < 1                   ? 1
-                                                  : chains < MNC_SPARSE_PANELS ? chains
-                                                                               : MNC_SPARSE_PANELS;
-    const size_t blocks = (p->inputs + MNC_FEATURE_BLOCK - 1) / MNC_FEATURE_BLOCK, span = n == 4 ? 9 : blocks;
+    const int most = MNC_SPARSE_CHAINS / n < MOST_STREAMS ? MNC_SPARSE_CHAINS / n : MOST_STREAMS,
+              m = most < 1 ? 1 : most;
+    const size_t blocks = mnc_feature_blocks(p->inputs), span = (size_t)(MNC_FORWARD_BLOCKS / n);
     sparse_job job = {.p = p,
                       .x = x,
                       .w = (const MNC_REAL *)p->weights + panel * p->panel_size,

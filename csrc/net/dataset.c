@@ -86,7 +86,6 @@ static mnc_status build_index(mnc_data *data, mnc_context *context, size_t wante
         return MNC_OK;
     }
     /* counts become offsets in place */
-    data->blocks = mnc_index_blocks(data->features);
     size_t words = 0;
     for (size_t row = 0; row <= data->n; row++) {
         const size_t count = j.counts[row];
@@ -125,6 +124,7 @@ static mnc_status describe(mnc_data **out, const mnc_context *context, mnc_dtype
     data->kernels = kernels;
     data->n = n;
     data->features = features;
+    data->blocks = mnc_feature_blocks(features);
     data->element = element;
     data->x = x;
     if (element == MNC_UINT8) {

@@ -45,8 +45,10 @@ mnc_status mnc_evaluate(mnc_model *model, const mnc_data *data, size_t first, si
     if (n > data->n || first > data->n - n)
         return mnc_fail(err, MNC_INVALID, "%zu rows from row %zu on were asked for, the data has %zu", n, first,
                         data->n);
-    const size_t wanted = mnc_plan_team(model, data, n, false);
-    const bool found = data->view && model->spec.dtype == MNC_FLOAT32 && mnc_data_mostly_zero(data, first, n);
+    if (n == 0) return MNC_OK;
+    const size_t worth = mnc_plan_team(model, data, n, false), parts = (n + 15) / 16; /* as run_part cuts */
+    const size_t wanted = worth < parts ? worth : parts;
+    const bool found = data->view && mnc_data_mostly_zero(data, first, n);
     const mnc_plan_need need = {.rows = n < BLOCK ? n : BLOCK, .threads = 1, .inference = true, .found = found};
     for (size_t t = 0; t < wanted && status == MNC_OK; t++) {
         status = mnc_plan_prepare(model, &model->tally[t].infer, data, &need, err);

@@ -64,11 +64,9 @@ static void assemble_sparse(const mnc_pass *pass, size_t row0, size_t row1) {
 }
 
 static void find_sparse(const mnc_pass *pass, size_t row0, size_t row1) {
-    const mnc_plan *plan = pass->plan;
+    mnc_sparse_row *records = (mnc_sparse_row *)mnc_scratch(pass, pass->plan->records);
     for (size_t row = row0; row < row1; row++)
-        mnc_data_find(pass->data, row_id(pass, row),
-                      (mnc_sparse_row *)mnc_scratch(pass, plan->records) + row * plan->record_stride,
-                      (float *)(void *)mnc_scratch(pass, plan->values) + row * plan->values_ld);
+        mnc_data_find(pass->data, row_id(pass, row), records + row * pass->plan->record_stride);
 }
 
 void mnc_pass_inputs(mnc_pass *pass) {
@@ -88,7 +86,9 @@ void mnc_pass_inputs(mnc_pass *pass) {
             plan->assembled ? records + row * plan->record_stride : mnc_index_row(pass->data, row_id(pass, row));
     pass->sparse = (mnc_sparse){.rows = pointers, .table = pass->data->table};
     if (plan->found && !pass->data->codes)
-        pass->sparse = (mnc_sparse){.rows = pointers, .values = mnc_scratch(pass, plan->values), .ld = plan->values_ld};
+        pass->sparse = (mnc_sparse){.rows = pointers,
+                                    .dense = (const float *)pass->data->x + pass->first * pass->data->features,
+                                    .ld = pass->data->features};
     else if (plan->assembled && !plan->found)
         pass->sparse.table = mnc_scratch(pass, plan->table);
 }

@@ -33,13 +33,13 @@ typedef struct mnc_plan {
     size_t threads; /* capacity */
     bool inference; /* outputs only: without derivatives and deltas */
     bool sparse;    /* step 0 reads records of non-zero inputs: */
-    bool found;     /* found for each chunk, with their values, in data that has no index */
+    bool found;     /* found for each chunk, in data that have no index */
     bool assembled; /* inputs are put together for each chunk: in x if dense, in records if found or with dropout */
     bool with_dx;
     size_t *a, *f, *delta, *xhat; /* one per step, inside `offsets` */
     size_t *offsets;
     size_t first_a[2]; /* a of step 0, by turns: the next chunk begins while others still read this one's */
-    size_t x, dx, records, record_stride, values, values_ld;
+    size_t x, dx, records, record_stride;
     size_t norm; /* per step: inv, mean, variance, dgamma, dbeta, [max ld] each */
     size_t norm_stride, norm_vector;
     size_t table;                           /* scaled for input dropout */

@@ -1,7 +1,7 @@
 /* Scratch memory of passes, laid out once for the largest chunk seen.
  *
  *   for each step     a; but for inference f, delta, xhat of batch normalisation, a second a of step 0   [rows, ld]
- *   inputs            x [rows, ld_in], or records: of the index without dropped inputs, or found, with their values
+ *   inputs            x [rows, ld_in], or records: of the index without dropped inputs, or found
  *   for each row      loss, right or wrong;  for each panel its penalty
  *   for each thread   row pointers, a gradient block, the head's lanes, transposed deltas */
 #include "net/net.h"
@@ -47,9 +47,7 @@ static void lay_out_inputs(const mnc_model *model, mnc_plan *plan, mnc_layout *l
     const size_t size = model->kernels->real_size, ld = mnc_round16(model->spec.inputs);
     plan->x = reserve_matrix(layout, plan->sparse ? 0 : plan->rows, ld, size);
     plan->dx = reserve_matrix(layout, plan->with_dx ? plan->rows : 0, ld, size);
-    plan->record_stride = mnc_index_blocks(data->features) + data->features;
-    plan->values_ld = data->features;
-    plan->values = reserve_matrix(layout, plan->found ? plan->rows : 0, plan->values_ld, size);
+    plan->record_stride = mnc_feature_blocks(data->features) + data->features;
     plan->records = reserve_matrix(layout, plan->sparse && plan->assembled ? plan->rows : 0, plan->record_stride,
                                    sizeof(mnc_sparse_row));
     plan->table = mnc_reserve(layout, 256, size);

@@ -43,9 +43,8 @@ static void dense_block(const mnc_pass *pass, const mnc_sink *sink, size_t s, si
         const bool first = sink->first && row0 == 0, last = sink->last && rows == left;
         if (sparse) {
             pass->tally->counters.sparse_gradient++;
-            k->sparse_gradient(g, &pass->sparse, pass->data->blocks, k0 / MNC_FEATURE_BLOCK,
-                               (k1 + MNC_FEATURE_BLOCK - 1) / MNC_FEATURE_BLOCK, k1 - k0, delta, step->ld, row0,
-                               row0 + rows, panel0, panel1);
+            k->sparse_gradient(g, &pass->sparse, pass->data->blocks, k0 / MNC_FEATURE_BLOCK, mnc_feature_blocks(k1),
+                               k1 - k0, delta, step->ld, row0, row0 + rows, panel0, panel1);
         } else {
             const char *x = s == 0 ? mnc_scratch(pass, pass->plan->x) : mnc_activations(pass, s - 1);
             pass->tally->counters.dense_gradient++;
@@ -92,7 +91,7 @@ static void update_own(const mnc_pass *pass, const mnc_sink *sink) {
 
 /* Other steps: pairs of panels times blocks of features, dealt out in turn. */
 static void update_shared(const mnc_pass *pass, const mnc_sink *sink, size_t s) {
-    enum { WIDTH = MNC_GRADIENT_BLOCKS / 4 * MNC_FEATURE_BLOCK };
+    enum { WIDTH = MNC_GRADIENT_BLOCKS / 4 * MNC_FEATURE_BLOCK }; /* half of what two panels have room for */
     const mnc_step *step = &pass->model->steps[s];
     const size_t pairs = (step->panels + 1) / 2, blocks = (step->inputs + WIDTH - 1) / WIDTH;
     for (size_t unit = pass->thread; unit < pairs * blocks; unit += pass->team->size) {

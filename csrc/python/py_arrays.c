@@ -101,7 +101,7 @@ bool mncpy_array_is_plain(PyObject *object, size_t features, size_t most_rows, m
         !PyArray_ISALIGNED(array) || !PyArray_ISNOTSWAPPED(array))
         return false;
     const size_t size = (size_t)PyArray_SIZE(array), rows = size == features ? 1 : (size_t)PyArray_DIM(array, 0);
-    if (rows < 1 || rows > most_rows || size / rows != features || size % rows != 0) return false;
+    if (rows < 1 || rows > most_rows || size / rows != features || (rank == 1 && size != features)) return false;
     *view = (mncpy_array){PyArray_DATA(array), type == NPY_UINT8 ? MNCPY_UINT8 : MNCPY_FLOAT32, rows, features};
     return true;
 }

@@ -5,7 +5,7 @@
 
 #include <float.h>
 
-/* Multiplications and additions in a slice of evaluation: about as long, on one slow core. */
+/* Multiplications and additions in a slice of evaluation: about 50 ms, on one slow core. */
 #define SLICE_WORK 500000000u
 #define SLICE_MIN_ROWS 256u
 #define SLICE_MAX_ROWS 8192u

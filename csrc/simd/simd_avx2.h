@@ -53,8 +53,8 @@ MNC_INLINE vu vu_iota(uint32_t first) {
     return (vu){_mm256_add_epi32(base, _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)),
                 _mm256_add_epi32(base, _mm256_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15))};
 }
-MNC_INLINE vu vu_load(const uint32_t *p) {
-    const __m256i *q = (const __m256i *)(const void *)p;
+MNC_INLINE vu vu_load(const void *p) {
+    const __m256i *q = p;
     return (vu){_mm256_loadu_si256(q), _mm256_loadu_si256(q + 1)};
 }
 MNC_INLINE vu vu_load_bytes(const uint8_t *p) {

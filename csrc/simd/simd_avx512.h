@@ -30,7 +30,7 @@ MNC_INLINE vu vu_iota(uint32_t first) {
     return _mm512_add_epi32(_mm512_set1_epi32((int)first),
                             _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
 }
-MNC_INLINE vu vu_load(const uint32_t *p) { return _mm512_loadu_si512(p); }
+MNC_INLINE vu vu_load(const void *p) { return _mm512_loadu_si512(p); }
 MNC_INLINE vu vu_load_bytes(const uint8_t *p) {
     return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
 }

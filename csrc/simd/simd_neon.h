@@ -48,7 +48,7 @@ MNC_INLINE uint32x4_t iota_quarter(uint32_t first) {
 }
 EACH(vu, vu_set1, (uint32_t x), vdupq_n_u32(x))
 EACH(vu, vu_iota, (uint32_t first), iota_quarter(first + 4 * (uint32_t)i))
-EACH(vu, vu_load, (const uint32_t *p), vld1q_u32(p + 4 * i))
+EACH(vu, vu_load, (const void *p), vld1q_u32((const uint32_t *)p + 4 * i))
 MNC_INLINE vu vu_load_bytes(const uint8_t *p) {
     const uint8x16_t bytes = vld1q_u8(p);
     const uint16x8_t lower = vmovl_u8(vget_low_u8(bytes)), upper = vmovl_high_u8(bytes);

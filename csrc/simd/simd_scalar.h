@@ -66,9 +66,13 @@ EACH(vm, vf_lt, (vf a, vf b), a.v[i] < b.v[i] ? UINT32_MAX : 0)
 EACH(vf, vf_select, (vm m, vf a, vf b), m.v[i] ? a.v[i] : b.v[i])
 EACH(vu, vu_set1, (uint32_t x), x)
 EACH(vu, vu_iota, (uint32_t first), first + (uint32_t)i)
-EACH(vu, vu_load, (const uint32_t *p), p[i])
 EACH(vu, vu_load_bytes, (const uint8_t *p), p[i])
 EACH(vu, vu_xor, (vu a, vu b), a.v[i] ^ b.v[i])
+MNC_INLINE vu vu_load(const void *p) {
+    vu r;
+    memcpy(r.v, p, sizeof r.v);
+    return r;
+}
 MNC_INLINE uint32_t vu_pack(uint32_t *out, vm m, vu a) {
     uint32_t count = 0;
     LANES(i) {

@@ -140,11 +140,24 @@ static inline mnc_data *with_targets(mnc_data *data, const network *net, const m
     return data;
 }
 
+static inline const void *inputs_as(const material *m, mnc_element element) {
+    return element == MNC_UINT8 ? (void *)m->pixels : element == MNC_REAL32 ? (void *)m->floats : m->doubles;
+}
+
 static inline mnc_data *new_data(mnc_context *context, const network *net, const material *m, mnc_element element) {
-    const void *x = element == MNC_UINT8 ? (void *)m->pixels : element == MNC_REAL32 ? (void *)m->floats : m->doubles;
     mnc_data *data = NULL;
     mnc_error err;
-    need(mnc_data_create(&data, context, net->dtype, element, x, net->rows, net->inputs, NULL, &err), &err);
+    need(
+        mnc_data_create(&data, context, net->dtype, element, inputs_as(m, element), net->rows, net->inputs, NULL, &err),
+        &err);
+    return with_targets(data, net, m);
+}
+
+static inline mnc_data *new_view(mnc_context *context, const network *net, const material *m, mnc_element element) {
+    mnc_data *data = NULL;
+    mnc_error err;
+    need(mnc_data_view(&data, context, net->dtype, element, inputs_as(m, element), net->rows, net->inputs, NULL, &err),
+         &err);
     return with_targets(data, net, m);
 }
 

@@ -486,6 +486,7 @@ static void check_range(mnc_model *model, const network *net, const mnc_data *da
 
 static void check_rows(const network *net) {
     const material m = new_material(net, 5);
+    const mnc_element real = net->dtype == MNC_FLOAT32 ? MNC_REAL32 : MNC_REAL64;
     random_source random = {4};
     mnc_context *context = new_context(NULL, 1);
     mnc_data *data = new_data(context, net, &m, MNC_UINT8);
@@ -502,12 +503,13 @@ static void check_rows(const network *net) {
     CHECK(correct == all.correct, "%s: %llu rows are right, one by one %llu", net->name,
           (unsigned long long)all.correct, (unsigned long long)correct);
     check_range(model, net, data, &all, net->rows, 0);
-    for (int i = 0; i < 40; i++) {
+    mnc_data *const forms[] = {data, new_view(context, net, &m, MNC_UINT8), new_view(context, net, &m, real)};
+    for (int i = 0; i < 60; i++) {
         const size_t first = random_below(&random, net->rows);
-        need(mnc_context_set_threads(context, 1 + (size_t)i % 3, NULL), NULL);
-        check_range(model, net, data, &all, first, random_between(&random, 1, net->rows - first));
+        need(mnc_context_set_threads(context, 1 + (size_t)i % 4, NULL), NULL);
+        check_range(model, net, forms[i % 3], &all, first, random_between(&random, 1, net->rows - first));
     }
-    mnc_data *floats = new_data(context, net, &m, net->dtype == MNC_FLOAT32 ? MNC_REAL32 : MNC_REAL64);
+    mnc_data *floats = new_data(context, net, &m, real);
     check_range(model, net, floats, &all, 0, net->rows);
     for (size_t k = 0; net->dtype == MNC_FLOAT32 && mnc_isa_name(k); k++) {
         mnc_context *other = new_context(mnc_isa_name(k), 2);
@@ -530,6 +532,8 @@ static void check_rows(const network *net) {
     free_results(all);
     mnc_data_destroy(data);
     mnc_data_destroy(floats);
+    mnc_data_destroy(forms[1]);
+    mnc_data_destroy(forms[2]);
     free_material(m);
     mnc_model_destroy(model);
     mnc_context_destroy(context);
