@@ -25,8 +25,8 @@ enum {
     MNC_SPARSE_PANELS = 4,
     /* Blocks times panels of weights in use by a sparse product, 108 KiB of floats: in the second-level cache. */
     MNC_FORWARD_BLOCKS = 36,
-    /* Blocks times panels of a gradient under way, 27 KiB of floats: they stay in the first-level cache. */
-    MNC_GRADIENT_BLOCKS = 9,
+    /* Blocks times panels of a gradient under way, 36 KiB of floats: they stay in the first-level cache. */
+    MNC_GRADIENT_BLOCKS = 12,
     /* Samples whose deltas a delta kernel transposes at once. */
     MNC_DELTA_ROWS = 128,
 };
