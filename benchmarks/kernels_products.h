@@ -22,7 +22,7 @@ static void set_product(bench *b, size_t rows, size_t inputs, size_t outputs) {
 
 static void report_dense(bench *b) {
     static const size_t forward[][3] = {{32, 128, 64}, {32, 784, 128}, {128, 512, 256}};
-    static const size_t gradient[][3] = {{32, 112, 32}, {512, 112, 32}};
+    static const size_t gradient[][3] = {{32, 144, 32}, {512, 144, 32}};
     char shape[80];
     for (size_t i = 0; i < 3; i++) {
         const size_t rows = forward[i][0], inputs = forward[i][1], outputs = forward[i][2];

@@ -211,14 +211,19 @@ static double MNC_K(penalty)(size_t n, const mnc_real *w_, double l1, double l2)
     return l1 * size[0] + l2 * square[0];
 }
 
-static bool MNC_K(finite)(size_t n, const mnc_real *x) {
+static bool MNC_K(finite)(size_t n, const mnc_real *x_) {
+    const MNC_REAL *x = x_;
     const vf zero = vf_set1(0);
-    vf sum = zero; /* of x * 0: NaN as soon as one x is not finite */
-    for (size_t i = 0; i < n; i += 16) sum = vf_fma(vf_load((const MNC_REAL *)x + i), zero, sum);
+    vf sum[4] = {zero, zero, zero, zero}; /* of x * 0: NaN as soon as one x is not finite */
+    size_t i = 0;
+    for (; i + 64 <= n; i += 64)
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++) sum[j] = vf_fma(vf_load(x + i + 16 * j), zero, sum[j]);
+    for (; i < n; i += 16) sum[0] = vf_fma(vf_load(x + i), zero, sum[0]);
     MNC_REAL lane[16];
-    vf_store(lane, sum);
+    vf_store(lane, vf_add(vf_add(sum[0], sum[1]), vf_add(sum[2], sum[3])));
     bool all = true;
-    for (int i = 0; i < 16; i++) all &= lane[i] == 0;
+    for (int j = 0; j < 16; j++) all &= lane[j] == 0;
     return all;
 }
 
