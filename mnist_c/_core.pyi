@@ -149,8 +149,10 @@ class Network:
         """(sum of weight * loss over the rows, number right, outputs (n, C))."""
 
     def predict_few(self, x: object, /) -> NDArray[np.float32] | None:
-        """What `predict` gives for up to 15 images as they are, uint8 (divided by 255) or float32, C-contiguous. None if
-        x is not that, holds floats that are above 2 or not finite, or the network is of float64."""
+        """What `predict` gives for up to 15 images as they are: uint8, divided by 255, or float32; C-contiguous.
+
+        None if x is not that or holds floats that are above 2 or not finite, and for networks of float64.
+        """
 
     def predict(self, data: Data, /) -> _Array: ...
     def penalty(self) -> float: ...
