@@ -162,6 +162,7 @@ def settings(model: "Sequential", feed: Feed, optimizer: Optimizer, hooks: "Hook
         "model": config,
         "loss": plain(feed.loss),
         "optimizer": described,
+        "metric": model.metric,
         "callbacks": hooks.names(),
         **arguments,
     }
@@ -256,22 +257,27 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:80]}..."
 
 
+_LIMIT = 2**53  # of counters, far beyond any training: the core's have 64 bits
+
+
 def point_of(checkpoint: Checkpoint, epochs: int, steps: int) -> Point:
     """Where it stands. Raises ResumeError for values that cannot be, as a file may hold any."""
     try:
-        return _point(checkpoint.record, epochs, steps)
+        return _point(checkpoint, epochs, steps)
     except (IndexError, KeyError, TypeError, ValueError) as error:
         raise ResumeError(f"the checkpoint stands at a place that such a training does not have: {error}") from None
 
 
-def _point(record: dict[str, Any], epochs: int, steps: int) -> Point:
-    history, rate = record["history"], record["learning_rate"]
+def _point(checkpoint: Checkpoint, epochs: int, steps: int) -> Point:
+    record = checkpoint.record
+    history, rate, states = record["history"], record["learning_rate"], record["callbacks"]
     numbers = [record["epoch"], record["begun"], record["batch"], *record["totals"][1:], *record["counters"]]
     if (
-        not all(type(number) is int and number >= 0 for number in numbers)
+        not all(type(number) is int and 0 <= number < _LIMIT for number in numbers)
         or len(record["totals"]) != 3
         or not math.isfinite(record["totals"][0])
         or len(record["counters"]) != 3
+        or (states is not None and len(states) != len(checkpoint.settings["callbacks"]))
         or record["phase"] not in (BEGIN, TRAIN, AFTER, END)
         or record["epoch"] > epochs
         or record["batch"] > steps - (record["phase"] == TRAIN)
@@ -290,7 +296,7 @@ def _point(record: dict[str, Any], epochs: int, steps: int) -> Point:
         seconds=float(record["seconds"]),
         recorded=len(history["epoch"]),
         best=(history["best"][0], history["best"][1], history["best"][2]),
-        noted=Noted(record["callbacks"], rate, record["stopped"] is True),
+        noted=Noted(states, rate, record["stopped"] is True),
     )
 
 

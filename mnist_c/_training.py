@@ -31,7 +31,7 @@ _ONE_AT_A_TIME = threading.Lock()  # held for the moment in which a fit notes th
 class Run(NamedTuple):
     """One call of fit. Epochs count from 0 and run from initial_epoch to epochs - 1.
 
-    settings, data: what a checkpoint must have been made with. resume: where to go on.
+    settings, data: what a checkpoint must have been made with. resume, point: where to go on, and its numbers, checked.
     """
 
     train: _core.Data
@@ -45,12 +45,18 @@ class Run(NamedTuple):
     hooks: Hooks
     settings: dict[str, Any]
     data: Fingerprint
-    resume: Checkpoint | None = None
+    resume: Checkpoint | None
+    point: Point | None
 
     @property
     def steps(self) -> int:
         """Batches per epoch."""
-        return -(-self.train.rows // self.batch_size)
+        return steps_per_epoch(self.train.rows, self.batch_size)
+
+
+def steps_per_epoch(rows: int, batch_size: int) -> int:
+    """The last batch may be smaller."""
+    return -(-rows // batch_size)
 
 
 class StopRequested(Exception):
@@ -77,9 +83,8 @@ def run(model: "Sequential", job: Run) -> History:
     """Trains; the record is in model.history from the first epoch on, so that an interrupt does not lose it."""
     metric = model.metric if model._state.plan.outputs > 1 else None
     history = _history(model, job, metric)
-    point = None if job.resume is None else _checkpoint.point_of(job.resume, job.epochs, job.steps)
     model.stop_training = False
-    return Training(model, job, history, Progress(job.verbose, job.epochs, job.steps, metric), point).run()
+    return Training(model, job, history, Progress(job.verbose, job.epochs, job.steps, metric)).run()
 
 
 def _history(model: "Sequential", job: Run, metric: str | None) -> History:
@@ -98,13 +103,11 @@ def _history(model: "Sequential", job: Run, metric: str | None) -> History:
 
 
 class Training:
-    """The loop and where it stands. point: None to begin with the initial epoch."""
+    """The loop and where it stands."""
 
-    def __init__(
-        self, model: "Sequential", job: Run, history: History, progress: Progress, point: Point | None
-    ) -> None:
+    def __init__(self, model: "Sequential", job: Run, history: History, progress: Progress) -> None:
         self.model, self.job, self.history, self.progress = model, job, history, progress
-        self.point = point or self._epoch_point(job.initial_epoch, None)
+        self.point = job.point or self._epoch_point(job.initial_epoch, None)
         self.begun = False
         self._orders: dict[int, NDArray[np.uint32]] = {}  # of the epoch under way, by `Point.begun`
         self.logs: dict[str, float] = {}

@@ -137,7 +137,7 @@ class TargetAccuracy(Callback):
 
 
 class TimeBudget(Callback):
-    """Stops within a batch or 50 ms, whichever is longer, of `seconds` after `fit` began to train.
+    """Stops `seconds` after `fit` began to train, after the batch, slice of 50 ms, validation or file then under way.
 
     history.stopped_by is "time budget"; fit(..., resume=True) goes on where it stopped, with a budget of its own.
     """
