@@ -246,11 +246,10 @@ def test_ctrl_c_during_a_batch_neither_loses_nor_repeats_a_hook(whole, interrupt
     assert result(model) == whole
 
 
-def test_a_request_during_a_batch_neither_loses_nor_repeats_a_hook(whole, monkeypatch):
+def test_a_request_before_a_batch_neither_loses_nor_repeats_a_hook(whole):
     model, again = make_model(), Counting()
-    monkeypatch.setattr(Progress, "report", lambda *arguments: model.request_stop())
-    fit(model, [Counting()])
-    monkeypatch.undo()
+    request = LambdaCallback(on_train_batch_begin=lambda batch, logs: batch == 5 and model.request_stop())
+    fit(model, [Counting(), request])
     fit(model, [again], resume=True, optimizer=None)
     assert again.counts == ALL_COUNTS
     assert result(model) == whole
@@ -309,7 +308,7 @@ def test_a_file_that_ctrl_c_kept_from_being_written_is_written_when_resumed(
 
 def test_ctrl_c_at_the_end_of_a_stretch_does_not_skip_its_file(whole, interrupted_report, tmp_path):
     model, saver = make_model(), ModelCheckpoint(tmp_path / "{epoch}-{batch}", save_freq=4)
-    interrupted_report(3)
+    interrupted_report(2)
     with pytest.raises(KeyboardInterrupt):
         fit(model, [saver])
     fit(model, [saver], resume=True, optimizer=None)
