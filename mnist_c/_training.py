@@ -4,6 +4,7 @@ What has been done stands in `Training.point` at any time, so that whatever ends
 """
 
 import math
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -299,6 +300,7 @@ class Training:
         epoch = self.point.epoch + 1
         for saver in due:
             path = saver.path(epoch, self.point.batch, logs)
+            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
             if saver.save_weights_only:
                 self.model.save_weights(path)
             else:

@@ -263,7 +263,8 @@ class ReduceLROnPlateau(Monitor):
 class CSVLogger(Callback):
     """Writes the figures of each epoch as a line of a CSV file, as soon as they are known.
 
-    append: go on with an existing file instead of overwriting it.
+    append: go on with an existing file instead of overwriting it; give it to a training that is resumed, too, or the
+    lines of the earlier epochs are lost. An epoch whose end was interrupted and done again has two lines then.
     """
 
     def __init__(self, filename: "str | os.PathLike[str]", separator: str = ",", append: bool = False) -> None:

@@ -37,6 +37,19 @@ def test_a_name_with_a_figure_that_is_not_there_says_which_are(tmp_path):
         fit(make_model(), [ModelCheckpoint(tmp_path / "{val_loss}", save_freq=2)])
 
 
+@pytest.mark.parametrize("wrong", [{"filepath": "{val_loss}"}, {"filepath": "c", "save_best_only": True}], ids=str)
+def test_figures_that_batches_do_not_have_are_an_error_before_training(wrong):
+    model = make_model()
+    with pytest.raises(ValueError, match=r"there are.*loss, accuracy"):
+        fit(model, [ModelCheckpoint(**wrong, save_freq=2)])
+    assert model._state.network.progress()[1] == 0
+
+
+def test_a_missing_folder_is_created(tmp_path):
+    fit(make_model(), [ModelCheckpoint(tmp_path / "a" / "{epoch}" / "c")], epochs=1)
+    assert (tmp_path / "a" / "1" / "c").exists()
+
+
 def test_only_the_best_are_kept_if_asked_for(tmp_path):
     values = [0.5, 0.6, 0.4, 0.4, 0.3]
     script = LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(figure=values[epoch]))

@@ -142,7 +142,7 @@ def test_signals_at_random_moments_of_a_long_slice():
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
-    assert interrupts > 2
+    assert interrupts  # how many depends on the load; the tests above count batches instead
     assert result(one) == result(other)
 
 
