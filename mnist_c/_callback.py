@@ -60,6 +60,7 @@ class Callback:
         """What a checkpoint must hold of this callback, so that training goes on as if it had not been interrupted.
 
         A dict of plain values (numbers, texts, None, lists, dicts, NumPy arrays), or None: this callback needs nothing.
+        Lists and dicts are copied at once. Arrays are not: do not change them in place, put new ones there instead.
         """
         return None
 

@@ -4,14 +4,15 @@ Shuffles and dropout are functions of the seed and of counters, schedules of the
 the optimizer's moments and what the callbacks count are all there is to keep. `fit(..., resume=True)` uses a
 `Checkpoint` in memory, `fit(..., resume=path)` one that `ModelCheckpoint` wrote.
 
-A training passes through three phases per epoch:
+A training passes through four phases per epoch, the two in the middle again and again:
 
     "begin"   on_epoch_begin is about to be called
-    "train"   `batch` batches are done
-    "end"     all batches are done; validation, history and on_epoch_end are to come
+    "train"   `batch` batches are done, and on_train_batch_begin of the next is about to be called
+    "after"   `batch` batches are done; on_train_batch_end of the last and the files that are due are to come
+    "end"     the batches of the epoch are done; validation, history, on_epoch_end and files are to come
 
-What was half done when Ctrl-C came is done again: at the beginning of "begin" and of "end" the state of the callbacks
-is noted, and restored from there. Batches are never half done.
+What was half done when Ctrl-C came is done again: at the beginning of each phase the state of the callbacks is noted,
+and restored from there. Batches are never half done.
 """
 
 import json
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from ._hooks import Hooks, States
     from .model import Sequential
 
-BEGIN, TRAIN, END = "begin", "train", "end"
+BEGIN, TRAIN, AFTER, END = "begin", "train", "after", "end"
 _RECORD = (
     "epoch",
     "phase",
@@ -56,12 +57,21 @@ class ResumeError(ValueError):
     """Training cannot be resumed: the data, the model or the arguments of `fit` are not those of the checkpoint."""
 
 
+class Noted(NamedTuple):
+    """What callbacks may change, at the beginning of a phase."""
+
+    states: "States | None"  # of the callbacks; None: they have just begun
+    learning_rate: float | None  # None: a function of the step
+    stopped: bool  # model.stop_training
+
+
 class Call(NamedTuple):
     """A call of the core's `fit` that is under way: what it has done, it tells afterwards."""
 
     network: _core.Network
     step: int  # the network's count before it
-    rates: Any
+    rates: Any  # one for each of its batches
+    noted: Noted  # after on_train_batch_begin
 
 
 class Point(NamedTuple):
@@ -76,9 +86,7 @@ class Point(NamedTuple):
     seconds: float  # spent on this epoch
     recorded: int  # epochs in the history
     best: Best  # of the history
-    states: "States | None"  # of the callbacks when the phase began; None: they have just begun
-    learning_rate: float | None  # when the phase began; None: a function of the step
-    stopped: bool  # model.stop_training when the phase began
+    noted: Noted
     call: Call | None = None
 
     def now(self) -> "Point":
@@ -89,9 +97,11 @@ class Point(NamedTuple):
         if not done:
             return self._replace(call=None)
         return self._replace(
+            phase=AFTER if done == len(self.call.rates) else TRAIN,
             batch=self.batch + done,
             totals=self.call.network.totals(),
             last_rate=float(self.call.rates[done - 1]),
+            noted=self.call.noted,
             call=None,
         )
 
@@ -152,31 +162,26 @@ def settings(model: "Sequential", feed: Feed, optimizer: Optimizer, hooks: "Hook
         "model": config,
         "loss": plain(feed.loss),
         "optimizer": described,
+        "metric": model.metric,
         "callbacks": hooks.names(),
         **arguments,
     }
 
 
 def take(
-    model: "Sequential",
-    settings: dict[str, Any],
-    data: Fingerprint,
-    hooks: "Hooks",
-    history: History,
-    point: Point,
+    model: "Sequential", settings: dict[str, Any], data: Fingerprint, history: History, point: Point
 ) -> Checkpoint:
     """The state of a training that stands at `point`."""
     point, state = point.now(), model._state
-    live = point.phase == TRAIN
     begun_with = state.optimizer is model.optimizer
     parts = [(part, i) for part, i in state.parts() if part == "value" or begun_with]
     _, step, optimizer_step = state.network.progress()
     record = {name: getattr(point, name) for name in _RECORD if hasattr(point, name)}
     record.update(
-        learning_rate=rate_of(model.optimizer) if live else point.learning_rate,
-        stopped=model.stop_training if live else point.stopped,
+        learning_rate=point.noted.learning_rate,
+        stopped=point.noted.stopped,
         counters=[point.begun + (point.phase != BEGIN), step, optimizer_step],
-        callbacks=hooks.states() if live else point.states,
+        callbacks=point.noted.states,
         history=history.get_state(point.recorded, point.best),
     )
     return Checkpoint(settings, data, Arrays(state, parts), record)
@@ -252,25 +257,32 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:80]}..."
 
 
+_LIMIT = 2**53  # of counters, far beyond any training: the core's have 64 bits
+
+
 def point_of(checkpoint: Checkpoint, epochs: int, steps: int) -> Point:
     """Where it stands. Raises ResumeError for values that cannot be, as a file may hold any."""
     try:
-        return _point(checkpoint.record, epochs, steps)
+        return _point(checkpoint, epochs, steps)
     except (IndexError, KeyError, TypeError, ValueError) as error:
         raise ResumeError(f"the checkpoint stands at a place that such a training does not have: {error}") from None
 
 
-def _point(record: dict[str, Any], epochs: int, steps: int) -> Point:
-    history, rate = record["history"], record["learning_rate"]
+def _point(checkpoint: Checkpoint, epochs: int, steps: int) -> Point:
+    record = checkpoint.record
+    history, rate, states = record["history"], record["learning_rate"], record["callbacks"]
     numbers = [record["epoch"], record["begun"], record["batch"], *record["totals"][1:], *record["counters"]]
     if (
-        not all(type(number) is int and number >= 0 for number in numbers)
+        not all(type(number) is int and 0 <= number < _LIMIT for number in numbers)
         or len(record["totals"]) != 3
         or not math.isfinite(record["totals"][0])
         or len(record["counters"]) != 3
-        or record["phase"] not in (BEGIN, TRAIN, END)
+        or (states is not None and len(states) != len(checkpoint.settings["callbacks"]))
+        or record["phase"] not in (BEGIN, TRAIN, AFTER, END)
         or record["epoch"] > epochs
-        or record["batch"] > steps
+        or record["batch"] > steps - (record["phase"] == TRAIN)
+        or (record["batch"] == 0 and record["phase"] in (AFTER, END))
+        or (record["totals"][2] == 0) != (record["batch"] == 0)
         or not (rate is None or (isinstance(rate, (int, float)) and math.isfinite(rate) and rate >= 0))
     ):
         raise ValueError(f"epoch {record['epoch']}, batch {record['batch']}")
@@ -284,9 +296,7 @@ def _point(record: dict[str, Any], epochs: int, steps: int) -> Point:
         seconds=float(record["seconds"]),
         recorded=len(history["epoch"]),
         best=(history["best"][0], history["best"][1], history["best"][2]),
-        states=record["callbacks"],
-        learning_rate=rate,
-        stopped=record["stopped"] is True,
+        noted=Noted(states, rate, record["stopped"] is True),
     )
 
 
@@ -303,7 +313,7 @@ def restore(model: "Sequential", checkpoint: Checkpoint) -> None:
     network.set_progress(*record["counters"])
     if record["learning_rate"] is not None:
         model.optimizer.learning_rate = record["learning_rate"]
-    model.stop_training = record["stopped"] is True
+    model.stop_training = model.stop_training or record["stopped"] is True
 
 
 # ---------------------------------------------------------------- files

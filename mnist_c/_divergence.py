@@ -83,5 +83,5 @@ def not_finite(
     )
     error.epoch, error.batch = epoch, batch  # type: ignore[attr-defined]
     error.layer = place.layer if place else None  # type: ignore[attr-defined]
-    error.quantity = place.quantity if place else None  # type: ignore[attr-defined]
+    error.quantity = place.quantity.removesuffix(",") if place else None  # type: ignore[attr-defined]
     return error

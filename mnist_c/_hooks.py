@@ -81,14 +81,14 @@ class Hooks:
         return [type(callback).__name__ for callback in self._stateful]
 
     def states(self) -> States:
-        """Their states, in that order."""
-        return [callback.get_state() for callback in self._stateful]
+        """Their states, in that order. Lists and dicts are copies, arrays are the callbacks' own."""
+        return [_copied(callback.get_state()) for callback in self._stateful]
 
     def set_states(self, states: States) -> None:
         """The opposite of `states`, for callbacks of the same classes."""
         for callback, state in zip(self._stateful, states, strict=True):
             if state is not None:
-                callback.set_state(state)
+                callback.set_state(_copied(state))
 
     @property
     def _stateful(self) -> list[Callback]:
@@ -97,3 +97,12 @@ class Hooks:
 
 def _overrides(callback: Callback, hook: str) -> bool:
     return hook in vars(callback) or getattr(type(callback), hook) is not getattr(Callback, hook)
+
+
+def _copied(value: Any) -> Any:
+    """With lists and dicts of its own, and the same arrays: these may be large."""
+    if isinstance(value, Mapping):
+        return {name: _copied(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_copied(item) for item in value]
+    return value

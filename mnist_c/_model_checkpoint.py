@@ -21,7 +21,8 @@ class ModelCheckpoint(Monitor):
     of the callbacks, history, SHA-256 of the data. A file is there whole or not at all: while one is written, the old
     one of that name stays.
 
-    filepath: a name in which {epoch}, counted from 1, {batch} and figures such as {val_loss:.2f} are filled in.
+    filepath: a name in which {epoch}, counted from 1, {batch} and figures such as {val_loss:.2f} are filled in. A
+    folder that is missing is created.
     save_freq: "epoch", or a number of batches, counted from the beginning of the training. Figures are then those of
     the epoch so far, without validation.
     save_best_only: write only when `monitor` has improved; mode: "min", "max", or "auto" from the name;
@@ -55,6 +56,8 @@ class ModelCheckpoint(Monitor):
         if self.save_best_only:
             super().on_train_begin(logs)
         self.best = self.initial_value_threshold
+        if self.save_freq != "epoch":
+            self._check_figures()
         if not self.save_weights_only:
             try:
                 plain(self.model.optimizer)
@@ -63,6 +66,17 @@ class ModelCheckpoint(Monitor):
                     f"a checkpoint cannot hold this optimizer: {error}. Numbers and the schedules of mnist_c.schedules "
                     "can be saved as learning rates; or use save_weights_only=True"
                 ) from None
+
+    def _check_figures(self) -> None:
+        """Raises ValueError, before training, for a figure that is not there within an epoch."""
+        names = self.params.get("metrics", [])
+        logs = {name: 0.0 for name in names if not name.startswith(("val_", "eval_"))}
+        self.path(1, 1, logs)
+        if self.save_best_only and self.monitor not in logs:
+            raise ValueError(
+                f"ModelCheckpoint watches {self.monitor!r}, but after {self.save_freq} batches there are only "
+                f"{', '.join(logs)}: watch one of these, or use save_freq='epoch'"
+            )
 
     def get_state(self) -> dict[str, Any]:
         return {"best": self.best}

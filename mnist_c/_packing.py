@@ -22,7 +22,10 @@ def pack(value: Any, prefix: str, tensors: Tensors) -> Any:
     Raises TypeError for what is no number, text, None, list, dict or array.
     """
     if isinstance(value, Mapping):
-        return {"dict": {str(name): pack(item, prefix, tensors) for name, item in value.items()}}
+        for name in value:
+            if not isinstance(name, str):
+                raise wrong_type("a name in the state of a callback", name, "text, as files keep no others")
+        return {"dict": {name: pack(item, prefix, tensors) for name, item in value.items()}}
     if isinstance(value, (list, tuple)):
         return [pack(item, prefix, tensors) for item in value]
     if isinstance(value, np.generic):

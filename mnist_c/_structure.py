@@ -1,5 +1,6 @@
 """The layers and weights of a model: what `Sequential` is before it is trained."""
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -143,12 +144,19 @@ class Structure(AlwaysTrainable):
 
     # ------------------------------------------------------------ weights
 
+    def _check_thread(self) -> None:
+        """Raises RuntimeError while another thread trains this model, whose training a call in between would end."""
+        fitting = self._fitting
+        if fitting is not None and fitting[0] != threading.get_ident():
+            raise RuntimeError("this model is being trained in another thread: wait until that fit has ended")
+
     def get_weights(self) -> list[NDArray[Any]]:
         """New arrays, layer by layer in Keras's order: kernel, bias; gamma, beta, moving_mean, moving_variance."""
         return [self._state.get(i) for i in range(len(self._state.tensors))]
 
     def set_weights(self, weights: "list[ArrayLike]") -> None:
         """The inverse of `get_weights`. Raises ValueError, changing nothing, if a number or a shape is wrong."""
+        self._check_thread()
         self._state.set(list(range(len(self._state.tensors))), weights)
 
     def count_params(self) -> int:

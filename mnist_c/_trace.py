@@ -43,11 +43,12 @@ class Trace(Mapping[str, Array]):
         "dense/kernel/gradient"   (K, N)  derivative of the mean loss, penalties included; so for each trainable weight
         "dense/kernel/update"     (K, N)  what the step adds: the weight after it minus the weight before it
 
-    loss: float, the mean loss with penalties before the step. rate: float, its learning rate.
+    loss: float, the mean loss with penalties before the step. rate: float, its learning rate. diverges: bool, whether
+    numbers stop being finite in this step; `fit` would end with NotFiniteError, and the updates are NaN here.
     """
 
-    def __init__(self, arrays: dict[str, Array], loss: float, rate: float) -> None:
-        self._arrays, self.loss, self.rate = arrays, loss, rate
+    def __init__(self, arrays: dict[str, Array], loss: float, rate: float, diverges: bool = False) -> None:
+        self._arrays, self.loss, self.rate, self.diverges = arrays, loss, rate, diverges
 
     def __getitem__(self, name: str) -> Array:
         if name not in self._arrays:
@@ -64,7 +65,8 @@ class Trace(Mapping[str, Array]):
         return [[name, str(a.shape), *_figures(a)] for name, a in self._arrays.items()]
 
     def _title(self) -> str:
-        return f"one step at rate {self.rate:g}, loss {self.loss:.6g}"
+        end = "; it diverges: not applied, updates are nan" if self.diverges else ""
+        return f"one step at rate {self.rate:g}, loss {self.loss:.6g}{end}"
 
     def __repr__(self) -> str:
         return f"{self._title()}\n{as_text(_HEADER, [self._rows()], _ALIGN)}"
@@ -114,6 +116,7 @@ class _Step:
         self.order = np.arange(self.data.rows, dtype=np.uint32)
         self.progress = self.state.network.progress()
         self.arrays: dict[str, Array] = {}
+        self.diverges = False
 
     def trace(self) -> Trace:
         pre_activations = self._forward()
@@ -125,7 +128,7 @@ class _Step:
                 if step == s and trainable:
                     self.arrays[f"{self._name(s)}/{role}/gradient"] = gradients[i]
                     self.arrays[f"{self._name(s)}/{role}/update"] = updates[i]
-        return Trace(self.arrays, loss, rate)
+        return Trace(self.arrays, loss, rate, self.diverges)
 
     def _name(self, s: int) -> str:
         """The layer of step s; a layer that became two steps has the second one numbered."""
@@ -202,8 +205,15 @@ class _Step:
             done = 0  # fit would start this optimizer afresh
         network.set_progress(epoch, step, done)
         rates = schedules.rates(optimizer.learning_rate, done, 1)
-        network.fit(self.data, self.order, self.data.rows, rates)
         before = self.state.network
+        try:
+            network.fit(self.data, self.order, self.data.rows, rates)
+        except _core.NotFiniteError:
+            self.diverges = True
+            nothing = {
+                i: np.full_like(before.get("value", i), np.nan) for i, t in enumerate(self.state.tensors) if t[3]
+            }
+            return float(rates[0]), nothing
         updates = {
             i: network.get("value", i) - before.get("value", i) for i, t in enumerate(self.state.tensors) if t[3]
         }

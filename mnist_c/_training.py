@@ -4,6 +4,7 @@ What has been done stands in `Training.point` at any time, so that whatever ends
 """
 
 import math
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -11,12 +12,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import _checkpoint, _core, schedules
-from ._checkpoint import BEGIN, END, TRAIN, Call, Checkpoint, Point
+from ._checkpoint import BEGIN, END, TRAIN, Call, Checkpoint, Noted, Point
 from ._divergence import not_finite
 from ._fingerprint import Fingerprint
-from ._hooks import Hooks
+from ._hooks import Hooks, States
+from ._model_checkpoint import ModelCheckpoint
 from .history import History
 from .progress import Progress
 
@@ -29,7 +32,7 @@ _ONE_AT_A_TIME = threading.Lock()  # held for the moment in which a fit notes th
 class Run(NamedTuple):
     """One call of fit. Epochs count from 0 and run from initial_epoch to epochs - 1.
 
-    settings, data: what a checkpoint must have been made with. resume: where to go on.
+    settings, data: what a checkpoint must have been made with. resume, point: where to go on, and its numbers, checked.
     """
 
     train: _core.Data
@@ -43,12 +46,18 @@ class Run(NamedTuple):
     hooks: Hooks
     settings: dict[str, Any]
     data: Fingerprint
-    resume: Checkpoint | None = None
+    resume: Checkpoint | None
+    point: Point | None
 
     @property
     def steps(self) -> int:
         """Batches per epoch."""
-        return -(-self.train.rows // self.batch_size)
+        return steps_per_epoch(self.train.rows, self.batch_size)
+
+
+def steps_per_epoch(rows: int, batch_size: int) -> int:
+    """The last batch may be smaller."""
+    return -(-rows // batch_size)
 
 
 class StopRequested(Exception):
@@ -72,17 +81,11 @@ def alone(model: "Sequential") -> Iterator[None]:
 
 
 def run(model: "Sequential", job: Run) -> History:
-    """Trains; the record is in model.history from the beginning, so that an interrupt does not lose it."""
+    """Trains; the record is in model.history from the first epoch on, so that an interrupt does not lose it."""
     metric = model.metric if model._state.plan.outputs > 1 else None
     history = _history(model, job, metric)
-    point = None if job.resume is None else _checkpoint.point_of(job.resume, job.epochs, job.steps)
-    model.history, model.stop_training = history, False
-    if job.resume is None:
-        model._interrupted = model._state.before_change = None
-    else:
-        _checkpoint.restore(model, job.resume)
-        history.set_state(job.resume.record["history"])
-    return Training(model, job, history, Progress(job.verbose, job.epochs, job.steps, metric), point).run()
+    model.stop_training = False
+    return Training(model, job, history, Progress(job.verbose, job.epochs, job.steps, metric)).run()
 
 
 def _history(model: "Sequential", job: Run, metric: str | None) -> History:
@@ -101,22 +104,21 @@ def _history(model: "Sequential", job: Run, metric: str | None) -> History:
 
 
 class Training:
-    """The loop and where it stands. point: None to begin with the initial epoch."""
+    """The loop and where it stands."""
 
-    def __init__(
-        self, model: "Sequential", job: Run, history: History, progress: Progress, point: Point | None
-    ) -> None:
+    def __init__(self, model: "Sequential", job: Run, history: History, progress: Progress) -> None:
         self.model, self.job, self.history, self.progress = model, job, history, progress
-        self.point = point or self._epoch_point(job.initial_epoch, None)
+        self.point = job.point or self._epoch_point(job.initial_epoch, None)
+        self.begun = False
+        self._orders: dict[int, NDArray[np.uint32]] = {}  # of the epoch under way, by `Point.begun`
         self.logs: dict[str, float] = {}
 
     def run(self) -> History:
         model, job, history = self.model, self.job, self.history
         try:
             job.hooks.begin(model, history.params)
-            if self.point.states is not None:
-                job.hooks.set_states(self.point.states)
-            while self.point.epoch < job.epochs and not model.stop_training:
+            self._begin()
+            while self.point.epoch < job.epochs and not (model.stop_training and self.point.phase == BEGIN):
                 self._check_stop()
                 self._epoch()
             history.stopped_by = "callback" if model.stop_training else "epochs"
@@ -126,8 +128,9 @@ class Training:
             self._keep()
         except KeyboardInterrupt:
             history.stopped_by = "interrupt"
-            self._keep()
-            self.progress.interrupted(self.point.epoch, len(history.epoch))
+            if self.begun:
+                self._keep()
+                self.progress.interrupted(self.point.epoch, len(history.epoch))
             raise
         except BaseException:
             history.stopped_by = "error"
@@ -137,9 +140,26 @@ class Training:
             job.hooks.end(self.logs)
         return history
 
+    def _begin(self) -> None:
+        """Puts the model where training begins. Until then, what an earlier fit left is there to be resumed."""
+        model, checkpoint = self.model, self.job.resume
+        model._interrupted = checkpoint
+        if checkpoint is None:
+            model._state.before_change = None
+        else:
+            _checkpoint.restore(model, checkpoint)
+            self.history.set_state(checkpoint.record["history"])
+            if self.point.noted.states is not None:
+                self.job.hooks.set_states(self.point.noted.states)
+        model.history, self.begun = self.history, True
+
     # ------------------------------------------------------------ where it stands
 
-    def _epoch_point(self, epoch: int, states: Any) -> Point:
+    def _noted(self, states: States | None) -> Noted:
+        model = self.model
+        return Noted(states, _checkpoint.rate_of(model.optimizer), model.stop_training)
+
+    def _epoch_point(self, epoch: int, states: States | None) -> Point:
         """Before an epoch. states: of the callbacks; None where they have just begun."""
         return Point(
             epoch=epoch,
@@ -151,18 +171,15 @@ class Training:
             seconds=0.0,
             recorded=len(self.history.epoch),
             best=self.history.best,
-            states=states,
-            learning_rate=_checkpoint.rate_of(self.model.optimizer),
-            stopped=self.model.stop_training,
+            noted=self._noted(states),
         )
 
-    def _take(self) -> Checkpoint:
-        job = self.job
-        return _checkpoint.take(self.model, job.settings, job.data, job.hooks, self.history, self.point)
+    def _take(self, point: Point) -> Checkpoint:
+        return _checkpoint.take(self.model, self.job.settings, self.job.data, self.history, point)
 
     def _keep(self) -> None:
         """For fit(resume=True). The learning rate goes back to where that will begin."""
-        checkpoint = self._take()
+        checkpoint = self._take(self.point)
         rate = checkpoint.record["learning_rate"]
         if rate is not None and self.model.optimizer is not None:
             self.model.optimizer.learning_rate = rate
@@ -186,16 +203,12 @@ class Training:
         if self.point.phase == BEGIN:
             job.hooks.call("on_epoch_begin", epoch, {})
             _, step, optimizer_step = model._trainable_network()[0].progress()
-            self.point = self.point._replace(phase=TRAIN)
+            self.point = self.point._replace(phase=TRAIN, noted=self._noted(job.hooks.states()))
             model._state.network.set_progress(self.point.begun + 1, step, optimizer_step)
-        if self.point.phase == TRAIN:
-            self._pass(start)
-            self.point = self.point._replace(
-                phase=END,
-                states=job.hooks.states(),
-                learning_rate=_checkpoint.rate_of(model.optimizer),
-                stopped=model.stop_training,
-            )
+        while self.point.phase != END:
+            self._check_stop()
+            self._slice(start)
+        self._check_stop()
         logs = self._running()
         for prefix, data in (("eval_", job.train if job.evaluate_training else None), ("val_", job.validation)):
             if data is not None:
@@ -208,58 +221,69 @@ class Training:
             job.hooks.call("on_epoch_end", epoch, logs)
         finally:
             history.finish(logs)
-        batch = self.point.batch
         due = self._due(logs, epoch_ended=True)
-        self.point = self._epoch_point(epoch + 1, job.hooks.states())
-        self._save(due, logs, epoch, batch)
+        following = self._epoch_point(epoch + 1, job.hooks.states())
+        self._save(due, logs, following)
+        self.point = following
 
     def _running(self) -> dict[str, float]:
         """Loss and accuracy of the epoch so far."""
         loss_sum, correct, rows = self.point.totals
         return self.model._logs(loss_sum / rows, self.model._share(correct, rows))
 
-    def _pass(self, start: float) -> None:
-        """The batches of the epoch that are still to be done."""
-        model, job, epoch, hooks = self.model, self.job, self.point.epoch, self.job.hooks
-        n, size = job.train.rows, job.batch_size
-        order = _core.permutation(model.seed, self.point.begun, n) if job.shuffle else np.arange(n, dtype=np.uint32)
-        while self.point.batch < job.steps:
-            self._check_stop()
-            batch = self.point.batch
-            stride = min(job.steps - batch, 1 if hooks.by_batch else hooks.batches_left(self._done()) or job.steps)
+    def _slice(self, start: float) -> None:
+        """Some batches of the epoch, in the core in one piece, with the hooks and files before and after them."""
+        model, job, hooks = self.model, self.job, self.job.hooks
+        if self.point.phase == TRAIN:
+            left = job.steps - self.point.batch
+            batches = min(left, 1 if hooks.by_batch else hooks.batches_left(self._done()) or left)
             if hooks.by_batch:
-                hooks.call("on_train_batch_begin", batch, {})
-            self._fit(order[batch * size : (batch + stride) * size], stride)
-            logs = self._running()
-            if hooks.by_batch:
-                hooks.call("on_train_batch_end", batch, dict(logs))
-            self.point = self.point._replace(seconds=time.perf_counter() - start)
-            due = self._due(logs, epoch_ended=False)
-            self._save(due, logs, epoch, self.point.batch)
-            if model.stop_training:
-                break
+                hooks.call("on_train_batch_begin", self.point.batch, {})
+            self._fit(batches)
+        logs = self._running()
+        if hooks.by_batch:
+            hooks.call("on_train_batch_end", self.point.batch - 1, dict(logs))
+        due = self._due(logs, epoch_ended=False)
+        following = self.point._replace(
+            phase=END if self.point.batch == job.steps or model.stop_training else TRAIN,
+            seconds=time.perf_counter() - start,
+            noted=self._noted(hooks.states()),
+        )
+        self._save(due, logs, following)
+        self.point = following
 
-    def _fit(self, rows: Any, batches: int) -> None:
+    def _fit(self, batches: int) -> None:
         """So many batches in the core."""
-        model, first = self.model, self.point.batch
+        model, job, first, size = self.model, self.job, self.point.batch, self.job.batch_size
+        rows = self._order()[first * size : (first + batches) * size]
         network, optimizer = model._trainable_network()  # other ones, if a hook compiled the model anew
         _, step, optimizer_step = network.progress()
         rates = schedules.rates(optimizer.learning_rate, optimizer_step, batches)
 
         def report(done: int, loss_sum: float, correct: int, seen: int) -> None:
-            self._check_stop()
+            if done < batches:  # otherwise the hooks after it come first
+                self._check_stop()
             self.progress.report(first + done, loss_sum, correct, seen)
 
-        self.point = self.point._replace(call=Call(network, step, rates))
+        self.point = self.point._replace(call=Call(network, step, rates, self._noted(job.hooks.states())))
         try:
-            totals = network.fit(self.job.train, rows, self.job.batch_size, rates, report, self.point.totals)
+            network.fit(job.train, rows, size, rates, report, self.point.totals)
         except _core.NotFiniteError as error:
             batch = error.batch or 0
             self.point = self.point.now()
-            failed = rows[batch * self.job.batch_size : (batch + 1) * self.job.batch_size]
-            images = self.job.data.train.images[failed]
-            raise not_finite(model, self.point.epoch, first + batch, images, self.job.train, failed) from None
-        self.point = self.point._replace(batch=first + batches, totals=totals, last_rate=float(rates[-1]), call=None)
+            failed = rows[batch * size : (batch + 1) * size]
+            images = job.data.train.images[failed]
+            raise not_finite(model, self.point.epoch, first + batch, images, job.train, failed) from None
+        self.point = self.point.now()
+
+    def _order(self) -> NDArray[np.uint32]:
+        """The order of the training rows in this epoch."""
+        rows, begun = self.job.train.rows, self.point.begun
+        if begun not in self._orders:
+            shuffled = self.job.shuffle
+            order = _core.permutation(self.model.seed, begun, rows) if shuffled else np.arange(rows, dtype=np.uint32)
+            self._orders = {begun: order}
+        return self._orders[begun]
 
     # ------------------------------------------------------------ checkpoints in files
 
@@ -267,16 +291,19 @@ class Training:
         """Batches since the beginning of the training, those before an interruption included."""
         return (self.point.epoch - self.job.initial_epoch) * self.job.steps + self.point.batch
 
-    def _due(self, logs: dict[str, float], epoch_ended: bool) -> list[Any]:
+    def _due(self, logs: dict[str, float], epoch_ended: bool) -> list[ModelCheckpoint]:
         """The ModelCheckpoints that want to write. Asked before the callbacks' states are taken: it changes theirs."""
         return [saver for saver in self.job.hooks.savers if saver.due(self._done(), logs, epoch_ended)]
 
-    def _save(self, due: list[Any], logs: dict[str, float], epoch: int, batch: int) -> None:
+    def _save(self, due: list[ModelCheckpoint], logs: dict[str, float], following: Point) -> None:
+        """Writes what is due at the end of a phase. Resumed from a file, training begins with the `following` one."""
+        epoch = self.point.epoch + 1
         for saver in due:
-            path = saver.path(epoch + 1, batch, logs)
+            path = saver.path(epoch, self.point.batch, logs)
+            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
             if saver.save_weights_only:
                 self.model.save_weights(path)
             else:
-                _checkpoint.write(path, self.model, self._take())
+                _checkpoint.write(path, self.model, self._take(following))
             if saver.verbose:
-                print(f"Epoch {epoch + 1}: saved to {path}")
+                print(f"Epoch {epoch}: saved to {path}")

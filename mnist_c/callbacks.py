@@ -137,7 +137,7 @@ class TargetAccuracy(Callback):
 
 
 class TimeBudget(Callback):
-    """Stops within a batch or 50 ms, whichever is longer, of `seconds` after `fit` began to train.
+    """Stops `seconds` after `fit` began to train, after the batch, slice of 50 ms, validation or file then under way.
 
     history.stopped_by is "time budget"; fit(..., resume=True) goes on where it stopped, with a budget of its own.
     """
@@ -263,7 +263,8 @@ class ReduceLROnPlateau(Monitor):
 class CSVLogger(Callback):
     """Writes the figures of each epoch as a line of a CSV file, as soon as they are known.
 
-    append: go on with an existing file instead of overwriting it.
+    append: go on with an existing file instead of overwriting it; give it to a training that is resumed, too, or the
+    lines of the earlier epochs are lost. An epoch whose end was interrupted and done again has two lines then.
     """
 
     def __init__(self, filename: "str | os.PathLike[str]", separator: str = ",", append: bool = False) -> None:

@@ -3,7 +3,6 @@
 import copy
 import math
 import os
-import threading
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -18,7 +17,7 @@ from ._feed import Feed, head_of
 from ._fingerprint import Fingerprint
 from ._hooks import Hooks
 from ._structure import Structure
-from ._training import Run, alone, run
+from ._training import Run, alone, run, steps_per_epoch
 from .history import History
 from .layers import Dropout, Flatten, InputLayer, Rescaling
 from .results import Evaluation, Output, accuracy_name
@@ -64,6 +63,7 @@ class Sequential(Structure):
         optimizer, loss: names or objects. metrics: accuracy is always measured; the list only chooses the name
         under which it appears ("acc"). jit_compile, run_eagerly: for Keras's sake, without a meaning here.
         """
+        self._check_thread()
         metric = accuracy_name(metrics)
         new_optimizer, new_loss = optimizers.get(optimizer), None if loss is None else losses.get(loss)
         if new_loss is not None and self.built:
@@ -109,7 +109,9 @@ class Sequential(Structure):
         resume: a file of `callbacks.ModelCheckpoint`, or True after Ctrl-C or `request_stop` in this process: weights,
         optimizer, callbacks and history are taken from there, and training goes on, also within an epoch, to the bits
         of the run that was never interrupted, whatever the number of threads or the machine. All other arguments and
-        the data must be as they were; `ResumeError` says what is not. With True, data changed in place go unnoticed.
+        the data must be as they were; `ResumeError` says what is not. Of the callbacks it compares only the classes
+        of those that have a state: what they are made with is yours to repeat. With True, data changed in place go
+        unnoticed.
 
         Everything is checked first: on ValueError or TypeError the model is as it was. Ctrl-C raises KeyboardInterrupt;
         the model keeps its weights, `model.history` the epochs so far. NotFiniteError: the loss became infinite or NaN;
@@ -154,6 +156,8 @@ class Sequential(Structure):
         data = Fingerprint(train, validation)
         settings = _checkpoint.settings(self, feed, new_optimizer, hooks, **arguments)
         checkpoint = _checkpoint.chosen(self, resume, settings, data)
+        steps = steps_per_epoch(len(train.images), arguments["batch_size"])
+        point = None if checkpoint is None else _checkpoint.point_of(checkpoint, arguments["epochs"], steps)
         job = Run(
             train=feed.core_data(train),
             validation=None if validation is None else feed.core_data(validation),
@@ -162,6 +166,7 @@ class Sequential(Structure):
             settings=settings if checkpoint is None else checkpoint.settings,
             data=data,
             resume=checkpoint,
+            point=point,
             **arguments,
         )
         self._build_for(feed.plan)
@@ -171,7 +176,7 @@ class Sequential(Structure):
         return run(self, job)
 
     def request_stop(self, reason: str = "request") -> bool:
-        """Asks the `fit` that is running to end between two batches, at most about 50 ms of work later.
+        """Asks the `fit` that is running to end after the batch, slice of 50 ms, validation or file that is under way.
 
         For other threads and for callbacks. `fit` then returns its history, whose stopped_by is `reason`, and
         fit(..., resume=True) goes on to the same bits. Returns whether there is one; if not, nothing happens.
@@ -202,9 +207,9 @@ class Sequential(Structure):
         """One step on all rows of x; returns their (loss, accuracy) before it. The count of epochs does not move."""
         feed = Feed.choose(self, x, y)
         data = feed.data(x, y, sample_weight, class_weight)
+        self._check_thread()
         self._build_for(feed.plan)
         self.loss, self.optimizer = feed.loss, self._choose_optimizer(None)
-        self._check_thread()
         self._state.changing()
         network, optimizer = self._trainable_network()
         epoch, _, step = network.progress()
@@ -241,6 +246,7 @@ class Sequential(Structure):
         """
         from ._trace import trace
 
+        self._check_thread()
         return trace(self, x, y, sample_weight, training)
 
     # ------------------------------------------------------------ use
@@ -328,12 +334,6 @@ class Sequential(Structure):
             self._state.short_way = (copy.copy(self.loss), self.scale)
         return network.predict(data)
 
-    def _check_thread(self) -> None:
-        """Raises RuntimeError while another thread trains this model, whose training a call in between would end."""
-        fitting = self._fitting
-        if fitting is not None and fitting[0] != threading.get_ident():
-            raise RuntimeError("this model is being trained in another thread: wait until that fit has ended")
-
     def _ready(self, x: object) -> tuple[_core.Network, _core.Data]:
         """The network and its inputs; a model of unknown shape is built for them."""
         self._check_thread()
@@ -375,18 +375,21 @@ class Sequential(Structure):
         """
         from .saving import save_model
 
+        self._check_thread()
         save_model(self, path, overwrite, include_optimizer=include_optimizer)
 
     def save_weights(self, path: "str | os.PathLike[str]") -> None:
         """Writes `get_weights()` under their names ("dense/kernel", ...) to a safetensors file."""
         from .saving import save_weights
 
+        self._check_thread()
         save_weights(self, path)
 
     def load_weights(self, path: "str | os.PathLike[str]") -> None:
         """Reads what `save_weights` wrote for a model with the same layers. Raises ModelFileError, changing nothing."""
         from .saving import load_weights
 
+        self._check_thread()
         load_weights(self, path)
 
     def get_config(self) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from mnist_c.callbacks import Callback, ModelCheckpoint
 class Slowly(Callback):
     """Leaves time to be killed, and says when there is something to resume from."""
 
-    def __init__(self, path, pause=0.002):
+    def __init__(self, path, pause=0.005):
         self.path, self.pause, self.said = path, pause, False
 
     def on_train_batch_begin(self, batch, logs=None):

@@ -37,6 +37,19 @@ def test_a_name_with_a_figure_that_is_not_there_says_which_are(tmp_path):
         fit(make_model(), [ModelCheckpoint(tmp_path / "{val_loss}", save_freq=2)])
 
 
+@pytest.mark.parametrize("wrong", [{"filepath": "{val_loss}"}, {"filepath": "c", "save_best_only": True}], ids=str)
+def test_figures_that_batches_do_not_have_are_an_error_before_training(wrong):
+    model = make_model()
+    with pytest.raises(ValueError, match=r"there are.*loss, accuracy"):
+        fit(model, [ModelCheckpoint(**wrong, save_freq=2)])
+    assert model._state.network.progress()[1] == 0
+
+
+def test_a_missing_folder_is_created(tmp_path):
+    fit(make_model(), [ModelCheckpoint(tmp_path / "a" / "{epoch}" / "c")], epochs=1)
+    assert (tmp_path / "a" / "1" / "c").exists()
+
+
 def test_only_the_best_are_kept_if_asked_for(tmp_path):
     values = [0.5, 0.6, 0.4, 0.4, 0.3]
     script = LambdaCallback(on_epoch_end=lambda epoch, logs: logs.update(figure=values[epoch]))
@@ -140,6 +153,8 @@ def test_packing_keeps_every_kind_of_value():
     assert np.array_equal(back["b"], value["b"])
     with pytest.raises(TypeError, match="numbers, texts"):
         pack({"f": print}, "p/", tensors)
+    with pytest.raises(TypeError, match="a name in the state"):
+        pack({1: 2}, "p/", tensors)
     with pytest.raises(ValueError, match="kind of value"):
         unpack({"array": "missing"}, tensors)
 
@@ -160,6 +175,11 @@ def test_packing_keeps_every_kind_of_value():
         {"history": {}},
         {"history": {"epoch": [0], "learning_rate": [], "seconds": [], "history": {}, "best": [None, None, None]}},
         {"more": 1},
+        {"begun": 2**60},
+        {"counters": [1, 2**64, 0]},
+        {"phase": "train", "totals": [0.0, 0, 0], "batch": 3},
+        {"phase": "end", "totals": [0.0, 0, 0], "batch": 0},
+        {"callbacks": []},
     ],
     ids=str,
 )
@@ -174,7 +194,19 @@ def test_a_file_that_tells_nonsense_is_refused_and_the_model_is_as_it_was(tmp_pa
     with pytest.raises(mc.ResumeError):
         fit(other, [saver], resume=path)
     assert [w.tobytes() for w in other.get_weights()] == before
-    assert other.history is None
+    assert other.history is other.optimizer is other.loss is None
+
+
+def test_a_state_may_hold_infinite_arrays(tmp_path):
+    class Extremes(Counts):
+        def on_train_begin(self, logs=None):
+            self.state = {"epochs": 0, "largest": np.full(3, -np.inf)}
+
+    fit(make_model(), [Extremes(), ModelCheckpoint(tmp_path / "{epoch}")])
+    again = Extremes()
+    fit(make_model(), [again, ModelCheckpoint(tmp_path / "{epoch}")], resume=tmp_path / "3")
+    assert again.state["epochs"] == 5
+    assert np.array_equal(again.state["largest"], np.full(3, -np.inf))
 
 
 def test_a_layer_whose_name_a_checkpoint_needs_says_so(tmp_path):

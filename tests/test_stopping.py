@@ -23,7 +23,7 @@ def start(model, **options):
     def work():
         histories.append(model.fit(LONG_X, LONG_Y, epochs=100_000, verbose=0, callbacks=[hook], **options))
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
     assert begun.wait(10)
     return thread, histories
@@ -136,7 +136,7 @@ def test_deltas_that_overflow_are_found():
     before = [w.tobytes() for w in model.get_weights()]
     with pytest.raises(mc.NotFiniteError, match="the deltas, or the gradient of its bias, of layer 'b'") as error:
         model.fit(ONES, CLASSES, batch_size=1, shuffle=False, verbose=0, optimizer=mc.SGD(0.1))
-    assert error.value.batch == 0
+    assert (error.value.batch, error.value.quantity) == (0, "deltas, or the gradient of its bias")
     assert [w.tobytes() for w in model.get_weights()] == before
 
 
@@ -186,6 +186,19 @@ def test_predictions_in_another_thread_are_refused_and_do_not_end_the_training()
                 model.predict(LONG_X)
             with pytest.raises(RuntimeError, match="trained in another thread"):
                 model.evaluate(X, Y, verbose=0)
+        calls = {
+            "compile": lambda: model.compile("sgd", "categorical_crossentropy"),
+            "train_on_batch": lambda: model.train_on_batch(X, Y),
+            "trace": lambda: model.trace(X, Y),
+            "diagnose": lambda: mc.diagnose(model, None, X, Y),
+            "save": lambda: model.save("unused"),
+            "save_weights": lambda: model.save_weights("unused"),
+            "load_weights": lambda: model.load_weights("unused"),
+            "set_weights": lambda: model.set_weights([]),
+        }
+        for call in calls.values():
+            with pytest.raises(RuntimeError, match="trained in another thread"):
+                call()
     finally:
         model.request_stop()
         thread.join(10)

@@ -158,3 +158,16 @@ def test_it_prints_as_a_table_and_names_what_is_not_there():
     assert t._repr_html_().count("<tr>") == 1 + len(t)
     with pytest.raises(KeyError, match=r"dense/weights.*there are input, dense/z"):
         t["dense/weights"]
+
+
+def test_a_step_that_diverges_is_shown_without_updates():
+    model = mc.Sequential([mc.Dense(4, "relu", input_dim=2), mc.Dense(3, "softmax")], seed=0)
+    model.compile(mc.SGD(0.1), "categorical_crossentropy")
+    model.set_weights([np.full((2, 4), 1e20), np.zeros(4), np.full((4, 3), 1e20), np.zeros(3)])
+    before = [w.tobytes() for w in model.get_weights()]
+    t = model.trace(np.ones((6, 2), np.float32), np.arange(6) % 3)
+    assert t.diverges
+    assert "diverges" in repr(t).splitlines()[0]
+    assert np.isinf(t["dense_1/z"]).all()
+    assert np.isnan(t["dense/kernel/update"]).all()
+    assert [w.tobytes() for w in model.get_weights()] == before

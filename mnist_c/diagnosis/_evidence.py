@@ -33,6 +33,7 @@ class Evidence:
     """
 
     def __init__(self, model: "Sequential", history: History | None, x: object, y: object) -> None:
+        model._check_thread()
         self.feed = Feed.choose(model, x, y)
         if self.feed.plan.outputs < 2:
             raise ValueError("diagnose looks at classifiers: the model needs one output per class, not a single one")
