@@ -12,7 +12,7 @@ mnist_c all of `fit`, which is given uint8 images as users have them. Each work 
 times, all peers by turns. One whose warm-up takes longer than `--limit` runs once, and is marked "slow".
 
 Losses are computed by one function from the trained weights (or the predictions): one that is not finite, or above 1.5
-times the median, is marked "!" and is no rival.
+times the median of the others, is marked "!" and is no rival.
 
 GFLOP/s are those of the dense matrix products; "executed" leaves out products with pixels that are zero, which mnist_c
 does not compute. Their share of the peak is that of a float32 matrix product of NumPy, measured before and after; the

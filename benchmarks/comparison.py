@@ -15,7 +15,7 @@ from mnist_c._tables import as_text
 
 Json = dict[str, Any]
 
-LOSS_MULTIPLE = 1.5  # a loss above that many times the median of all peers is out of line
+LOSS_MULTIPLE = 1.5  # a loss above that many times the median of the others is out of line
 NOT_RUN = ("absent", "cannot", "error")
 
 # Okabe and Ito's colours, with markers that differ as well.
@@ -60,8 +60,8 @@ class Record:
         losses = {peer: loss for peer in self.peers if (loss := self.loss(peer, kind)) is not None}
         if name not in losses:
             return False
-        usual = statistics.median([loss for loss in losses.values() if math.isfinite(loss)] or [math.nan])
-        return not losses[name] <= LOSS_MULTIPLE * usual
+        others = [loss for peer, loss in losses.items() if peer != name and math.isfinite(loss)]
+        return not losses[name] <= LOSS_MULTIPLE * statistics.median(others or [math.inf])
 
     def best_peer(self) -> str | None:
         """The fastest that did the work, ours left out."""
@@ -213,7 +213,7 @@ def markdown(result: Json) -> str:
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     legend = "Minima; the fastest of the others in bold."
     if any(record.out_of_line(name) for record in everyone for name in record.peers):
-        legend += f" \\!: the loss is not finite, or above {LOSS_MULTIPLE:g} times the median."
+        legend += f" \\!: the loss is not finite, or above {LOSS_MULTIPLE:g} times the median of the others."
     return "\n\n".join([table, " ".join([f"{legend} {machine_line(result)}.", *notes(result)])])
 
 

@@ -163,6 +163,14 @@ def test_a_peer_whose_loss_is_out_of_line_is_marked(result, loss):
     assert [name for name in record.peers if record.out_of_line(name)] == ["numpy"]
 
 
+def test_of_two_peers_the_one_that_does_less_is_marked(result):
+    peers = result["works"][0]["peers"]
+    result["works"][0]["peers"] = {name: peers[name] for name in (OURS, "jax")}
+    peers["jax"]["loss"] = [1.6 * loss for loss in peers[OURS]["loss"]]
+    (record,) = comparison.records(result)
+    assert (record.out_of_line(OURS), record.out_of_line("jax")) == (False, True)
+
+
 def test_a_peer_that_skips_validation_is_marked(result):
     result["works"][0]["peers"]["jax"]["validation_loss"] = [None, None]
     (record,) = comparison.records(result)

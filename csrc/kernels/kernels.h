@@ -155,7 +155,8 @@ typedef struct mnc_kernels {
     /* g[k - k0][panel - panel0][16] = chain over rows of x[row, k] delta[row, panel]. Overwrites. */
     void (*dense_gradient)(mnc_real *g, const mnc_real *x, size_t ldx, size_t k0, size_t k1, const mnc_real *delta,
                            size_t ldd, size_t row0, size_t row1, size_t panel0, size_t panel1);
-    /* The same, from x->table, for the `width` features of blocks block0 ... block1 - 1 of `blocks`; at most MNC_SPARSE_PANELS panels. */
+    /* The same, from x->table, for the `width` features of blocks block0 ... block1 - 1 of `blocks`; at most
+     * MNC_SPARSE_PANELS panels. */
     void (*sparse_gradient)(mnc_real *g, const mnc_sparse *x, size_t blocks, size_t block0, size_t block1, size_t width,
                             const mnc_real *delta, size_t ldd, size_t row0, size_t row1, size_t panel0, size_t panel1);
     /* g[panel - panel0][16] = chain of adds over rows of delta. Overwrites. */
