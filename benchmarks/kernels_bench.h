@@ -33,6 +33,7 @@ typedef struct {
     float *memory, *x, *w, *z, *f, *delta, *g, *slots[3], *scratch; /* a megabyte or more each, within `memory` */
     const mnc_data *data;
     const mnc_sparse_row *rows[IMAGES];
+    mnc_columns columns; /* of the first of these rows */
     size_t nonzeros;
     mnc_product product;
     size_t outputs, n;

@@ -105,6 +105,52 @@ static void sparse_gradient(void *argument) {
     }
 }
 
+enum { TURNED = 128 }; /* rows of a batch whose records are turned into columns */
+
+static void column_gradient(void *argument) {
+    const bench *b = argument;
+    const size_t panels = b->outputs / MNC_PANEL, together = panels < MNC_SPARSE_PANELS ? panels : MNC_SPARSE_PANELS;
+    const size_t span = MNC_GRADIENT_BLOCKS / together * MNC_FEATURE_BLOCK;
+    for (size_t panel = 0; panel < panels; panel += together)
+        for (size_t k = 0; k < PIXELS; k += span)
+            b->k->column_gradient(b->g, &b->columns, b->data->table, k, PIXELS - k < span ? PIXELS : k + span, b->delta,
+                                  TURNED, together);
+}
+
+static void turn(void *argument) {
+    bench *b = argument;
+    mnc_index_turn(b->data, b->rows, TURNED, 0, PIXELS, &b->columns);
+}
+
+static void report_columns(bench *b) {
+    char shape[80];
+    double entries = 0;
+    for (size_t row = 0; row < TURNED; row++) entries += (double)b->rows[row][b->data->blocks - 1];
+    for (size_t panels = 2; panels <= 8; panels *= 2) {
+        const size_t together = panels < MNC_SPARSE_PANELS ? panels : MNC_SPARSE_PANELS;
+        const double vectors = entries * (double)panels, lists = (double)(PIXELS * panels * TURNED / MNC_TURN_ROWS);
+        const cost c = {.unit = "FLOP",
+                        .items = 32 * vectors,
+                        .fma = vectors,
+                        .load = vectors + lists,
+                        .store = lists,
+                        .broadcast = vectors / (double)together,
+                        .set = MNC_TURN_ROWS * together * 64,
+                        .formula =
+                            "one load and one FMA for each non-zero and panel; one load and store for each list"};
+        set_product(b, TURNED, PIXELS, panels * MNC_PANEL);
+        snprintf(shape, sizeof shape, "%d rows of %.0f, %zu panels", TURNED, entries / TURNED, panels);
+        report(b, "column_gradient", shape, column_gradient, &c);
+    }
+    const cost c = {.unit = "entry",
+                    .items = entries,
+                    .move = 2 * entries,
+                    .set = (size_t)entries * 6,
+                    .formula = "one count and one move for each non-zero"};
+    snprintf(shape, sizeof shape, "%d rows of %.0f", TURNED, entries / TURNED);
+    report(b, "turn", shape, turn, &c);
+}
+
 static void report_sparse(bench *b) {
     for (size_t panels = 1; panels <= 8; panels *= 2) {
         const size_t together = panels < MNC_SPARSE_PANELS ? panels : MNC_SPARSE_PANELS;

@@ -7,7 +7,8 @@
 unsigned mnc_cpu_features(void) {
     unsigned bits = 0;
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) bits |= MNC_CPU_AVX2_FMA;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("popcnt"))
+        bits |= MNC_CPU_AVX2_FMA;
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
         __builtin_cpu_supports("avx512vl"))
         bits |= MNC_CPU_AVX512;

@@ -55,6 +55,11 @@ static inline const mnc_sparse_row *mnc_index_row(const mnc_data *data, size_t r
 bool mnc_data_mostly_zero(const mnc_data *data, size_t first, size_t n);
 void mnc_data_find(const mnc_data *data, size_t row, mnc_sparse_row *record);
 
+/* Turns records of rows 0 ... rows - 1 into columns, for features k0 ... k1 - 1, where k0 begins a block. Their entries
+ * begin at entries[k0 * rows], so that threads can turn parts of their own. */
+void mnc_index_turn(const mnc_data *data, const mnc_sparse_row *const *records, size_t rows, size_t k0, size_t k1,
+                    mnc_columns *columns);
+
 /* x[0 ... features) of one row as reals, zeros up to ld. */
 void mnc_data_row(const mnc_data *data, size_t row, mnc_real *out, size_t ld);
 

@@ -35,7 +35,7 @@ MNC_INLINE void v_activation(const mnc_activation kind, vf slope, vf z, vf *a, v
         *f = one;
         break;
     case MNC_RELU:
-        *a = vf_select(vf_lt(z, zero), zero, z);
+        *a = vf_drop(vf_lt(z, zero), z);
         *f = vf_select(vf_lt(zero, z), one, zero);
         break;
     case MNC_LEAKY_RELU:
@@ -54,7 +54,7 @@ MNC_INLINE void v_activation(const mnc_activation kind, vf slope, vf z, vf *a, v
 }
 
 MNC_INLINE void activate_as(const mnc_activation kind, const mnc_map *m) {
-    const vf slope = vf_set1((MNC_REAL)m->slope), zero = vf_set1(0);
+    const vf slope = vf_set1((MNC_REAL)m->slope);
     const mnc_dropout *d = m->dropout;
     const vf scale = vf_set1(d ? (MNC_REAL)d->scale : 1);
     for (size_t row = m->row0; row < m->row1; row++) {
@@ -66,8 +66,8 @@ MNC_INLINE void activate_as(const mnc_activation kind, const mnc_map *m) {
             if (d) {
                 if (panel == m->panel0 || panel % 4 == 0) dropout_words(d, row, panel / 4, word);
                 const vm drop = vu_lt(word[panel % 4], vu_set1(d->threshold));
-                a = vf_select(drop, zero, vf_mul(a, scale));
-                f = vf_select(drop, zero, vf_mul(f, scale));
+                a = vf_drop(drop, vf_mul(a, scale));
+                f = vf_drop(drop, vf_mul(f, scale));
             }
             vf_store(at, a);
             if (m->f) vf_store((MNC_REAL *)m->f + row * m->ld + panel * MNC_PANEL, f);
@@ -92,9 +92,7 @@ static void MNC_K(multiply)(mnc_real *out, const mnc_real *x, const mnc_real *f,
 /* ---------------------------------------------------------------- optimizers */
 /* Slots below 2^-100 are stored as +0: Adam's first moment would otherwise decay into denormals and stay there, and
  * arithmetic on denormals is several times slower. */
-MNC_INLINE vf v_flush(vf x) {
-    return vf_select(vf_lt(vf_abs(x), vf_set1((MNC_REAL)7.888609052210118e-31)), vf_set1(0), x);
-}
+MNC_INLINE vf v_flush(vf x) { return vf_drop(vf_lt(vf_abs(x), vf_set1((MNC_REAL)7.888609052210118e-31)), x); }
 
 /* One vector of one optimizer step. Adding an optimizer: a case here, its constants in net/optimizer.c. */
 MNC_INLINE vf v_update(const mnc_update_kind kind, const mnc_update *u, vf w, vf g, MNC_REAL *s0, MNC_REAL *s1,

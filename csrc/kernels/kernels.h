@@ -27,6 +27,9 @@ enum {
     MNC_FORWARD_BLOCKS = 36,
     /* Blocks times panels of a gradient under way, 36 KiB of floats: they stay in the first-level cache. */
     MNC_GRADIENT_BLOCKS = 12,
+    /* Rows that are turned into columns together: their deltas for MNC_SPARSE_PANELS panels, 16 KiB, stay in the
+     * first-level cache. At most 256. */
+    MNC_TURN_ROWS = 64,
     /* Samples whose deltas a delta kernel transposes at once. */
     MNC_DELTA_ROWS = 128,
 };
@@ -46,6 +49,15 @@ typedef struct mnc_sparse {
     const mnc_real *dense;
     size_t ld;
 } mnc_sparse;
+
+/* The records of a chunk turned round: for each group of MNC_TURN_ROWS rows and each feature the entries
+ * row << 8 | code, rows ascending and counted from the group's first. Those of feature k in group i are
+ * entries[begin[i * features + k]] up to, not including, entries[end[i * features + k]]. */
+typedef struct mnc_columns {
+    uint16_t *entries;
+    uint32_t *begin, *end;
+    size_t features;
+} mnc_columns;
 
 /* z = x w + bias for a range of rows and panels. */
 typedef struct mnc_product {
@@ -159,6 +171,10 @@ typedef struct mnc_kernels {
      * MNC_SPARSE_PANELS panels. */
     void (*sparse_gradient)(mnc_real *g, const mnc_sparse *x, size_t blocks, size_t block0, size_t block1, size_t width,
                             const mnc_real *delta, size_t ldd, size_t row0, size_t row1, size_t panel0, size_t panel1);
+    /* The same from columns of rows 0 ... rows - 1 (at least one), for features k0 ... k1 - 1 and `panels` panels, the deltas of which
+     * lie packed: delta[row][panel][16]. A sum stays in registers, so nothing but its end is stored. */
+    void (*column_gradient)(mnc_real *g, const mnc_columns *c, const mnc_real *table, size_t k0, size_t k1,
+                            const mnc_real *delta, size_t rows, size_t panels);
     /* g[panel - panel0][16] = chain of adds over rows of delta. Overwrites. */
     void (*bias_gradient)(mnc_real *g, const mnc_real *delta, size_t ldd, size_t row0, size_t row1, size_t panel0,
                           size_t panel1);

@@ -169,3 +169,41 @@ static void MNC_K(sparse_gradient)(mnc_real *g, const mnc_sparse *x, size_t bloc
     }
 #undef CASE
 }
+
+/* A feature's chains over one group of rows; they go on from g unless the group is the first. */
+MNC_INLINE void column_group(const int n, MNC_REAL *g, const uint16_t *entry, const uint16_t *end,
+                             const MNC_REAL *table, const MNC_REAL *delta, bool first) {
+    vf sum[MNC_SPARSE_PANELS];
+#pragma GCC unroll 8
+    for (int j = 0; j < n; j++) sum[j] = first ? vf_set1(0) : vf_load(g + j * MNC_PANEL);
+    for (; entry < end; entry++) {
+        const vf x = vf_set1(table[*entry & 255]);
+        const MNC_REAL *d = delta + (size_t)(*entry >> 8) * (size_t)(n * MNC_PANEL);
+#pragma GCC unroll 8
+        for (int j = 0; j < n; j++) sum[j] = vf_fma(x, vf_load(d + j * MNC_PANEL), sum[j]);
+    }
+#pragma GCC unroll 8
+    for (int j = 0; j < n; j++) vf_store(g + j * MNC_PANEL, sum[j]);
+}
+
+MNC_INLINE void column_panels(const int n, MNC_REAL *g, const mnc_columns *c, const MNC_REAL *table, size_t k0,
+                              size_t k1, const MNC_REAL *delta, size_t rows) {
+    for (size_t row = 0; row < rows; row += MNC_TURN_ROWS) {
+        const size_t group = row / MNC_TURN_ROWS * c->features;
+        for (size_t k = k0; k < k1; k++)
+            column_group(n, g + (k - k0) * (size_t)(n * MNC_PANEL), c->entries + c->begin[group + k],
+                         c->entries + c->end[group + k], table, delta + row * (size_t)(n * MNC_PANEL), row == 0);
+    }
+}
+
+static void MNC_K(column_gradient)(mnc_real *g, const mnc_columns *c, const mnc_real *table, size_t k0, size_t k1,
+                                   const mnc_real *delta, size_t rows, size_t panels) {
+#define CASE(n) column_panels(n, g, c, table, k0, k1, delta, rows)
+    switch (panels) {
+    case 1: CASE(1); break;
+    case 2: CASE(2); break;
+    case 3: CASE(3); break;
+    default: CASE(4);
+    }
+#undef CASE
+}

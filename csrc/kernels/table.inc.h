@@ -27,6 +27,7 @@ const mnc_kernels MNC_JOIN(mnc_kernels, MNC_ISA) = {
     .dense_delta = MNC_K(dense_delta),
     .dense_gradient = MNC_K(dense_gradient),
     .sparse_gradient = MNC_K(sparse_gradient),
+    .column_gradient = MNC_K(column_gradient),
     .bias_gradient = MNC_K(bias_gradient),
     .activate = MNC_K(activate),
     .multiply = MNC_K(multiply),

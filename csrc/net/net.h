@@ -35,18 +35,20 @@ typedef struct mnc_plan {
     bool sparse;    /* step 0 reads records of non-zero inputs: */
     bool found;     /* found for each chunk, in data that have no index */
     bool assembled; /* inputs are put together for each chunk: in x if dense, in records if found or with dropout */
+    bool turned;    /* and the first layer's gradient columns of them */
     bool with_dx;
     size_t *a, *f, *delta, *xhat; /* one per step, inside `offsets` */
     size_t *offsets;
     size_t first_a[2]; /* a of step 0, by turns: the next chunk begins while others still read this one's */
     size_t x, dx, records, record_stride;
-    size_t norm; /* per step: inv, mean, variance, dgamma, dbeta, [max ld] each */
+    size_t columns[2], columns_begin, columns_end; /* by turns, like first_a; offsets within each */
+    size_t norm;                                   /* per step: inv, mean, variance, dgamma, dbeta, [max ld] each */
     size_t norm_stride, norm_vector;
     size_t table;                           /* scaled for input dropout */
     size_t losses, correct, bad, penalties; /* [rows], [rows], one cache line per thread, [all panels] */
     size_t n_panels;
-    size_t thread, thread_stride;                    /* per thread: */
-    size_t row_pointers, gradient, head, transposed; /* offsets within a thread's part */
+    size_t thread, thread_stride;                            /* per thread: */
+    size_t row_pointers, gradient, head, transposed, packed; /* offsets within a thread's part */
 } mnc_plan;
 
 /* What each thread keeps to itself; a cache line apart. */
@@ -128,12 +130,14 @@ typedef struct mnc_pass {
     size_t first;        /* place in the job of the chunk's first row */
     size_t batch_first;  /* and of its batch */
     size_t rows, batch;  /* rows of the chunk; of its batch */
+    size_t following;    /* rows of the job's next chunk */
     bool training;       /* dropout and batch statistics */
     bool inference;      /* outputs only: no derivatives, no penalties */
     bool input_gradient;
     unsigned parity;
     uint64_t step;
     mnc_sparse sparse; /* the inputs of this chunk, if the plan says so */
+    mnc_columns columns;
 } mnc_pass;
 
 static inline char *mnc_scratch(const mnc_pass *pass, size_t offset) { return pass->plan->arena + offset; }
@@ -156,6 +160,8 @@ bool mnc_pass_dropout(const mnc_pass *pass, size_t l, mnc_dropout *out);
 
 /* Dropout of the inputs, on rows of x[rows, round16(inputs)]: the inputs themselves or their gradient. */
 void mnc_pass_drop_inputs(const mnc_pass *pass, char *x, size_t row0, size_t row1);
+/* Asks for the records of the next chunk's rows, part `part` of `parts` of them, while there is other work. */
+void mnc_pass_prefetch(const mnc_pass *pass, size_t part, size_t parts);
 /* Puts the chunk's inputs together; ends with a barrier if the plan says `assembled`. */
 void mnc_pass_inputs(mnc_pass *pass);
 /* All steps. The thread's own rows of the last step are ready on return (after a barrier, if it was cut by panels). */

@@ -1,10 +1,14 @@
 /* Scratch memory of passes, laid out once for the largest chunk seen.
  *
  *   for each step     a; but for inference f, delta, xhat of batch normalisation, a second a of step 0   [rows, ld]
- *   inputs            x [rows, ld_in], or records: of the index without dropped inputs, or found
+ *   inputs            x [rows, ld_in], or records: of the index without dropped inputs, or found; twice columns of records
  *   for each row      loss, right or wrong;  for each panel its penalty
- *   for each thread   row pointers, a gradient block, the head's lanes, transposed deltas */
+ *   for each thread   row pointers, a gradient block, the head's lanes, transposed deltas, those of some panels packed */
 #include "net/net.h"
+
+/* Columns pay from MNC_TURN_ROWS rows on: with fewer, the lists are so short that their ends, which no CPU predicts, cost
+ * as much as the stores that they save. Up to this many rows, there is room for both sets, 4 bytes for each input. */
+enum { MNC_MOST_TURNED = 2048 };
 
 size_t mnc_plan_chunk(const mnc_model *model, size_t batch, bool training) {
     if (training && model->has_norm) return batch;
@@ -50,6 +54,15 @@ static void lay_out_inputs(const mnc_model *model, mnc_plan *plan, mnc_layout *l
     plan->record_stride = mnc_feature_blocks(data->features) + data->features;
     plan->records = reserve_matrix(layout, plan->sparse && plan->assembled ? plan->rows : 0, plan->record_stride,
                                    sizeof(mnc_sparse_row));
+    if (plan->turned) {
+        const size_t bounds = (plan->rows + MNC_TURN_ROWS - 1) / MNC_TURN_ROWS * data->features;
+        mnc_layout own = {0, false};
+        mnc_reserve(&own, plan->rows * data->features, sizeof(uint16_t)); /* at 0 */
+        plan->columns_begin = mnc_reserve(&own, bounds, sizeof(uint32_t));
+        plan->columns_end = mnc_reserve(&own, bounds, sizeof(uint32_t));
+        for (int i = 0; i < 2; i++) plan->columns[i] = mnc_reserve(layout, own.bytes, 1);
+        layout->overflow |= own.overflow;
+    }
     plan->table = mnc_reserve(layout, 256, size);
     plan->losses = mnc_reserve(layout, plan->rows, sizeof(double));
     plan->correct = mnc_reserve(layout, plan->rows, 1);
@@ -66,6 +79,7 @@ static void lay_out_threads(const mnc_model *model, mnc_plan *plan, mnc_layout *
         plan->gradient = mnc_reserve(&own, (size_t)MNC_GRADIENT_BLOCKS * MNC_FEATURE_BLOCK * MNC_PANEL, size);
         const size_t rows = plan->rows < MNC_DELTA_ROWS ? (plan->rows + 31) / 32 * 32 : MNC_DELTA_ROWS;
         plan->transposed = reserve_matrix(&own, rows, ld, size);
+        plan->packed = reserve_matrix(&own, plan->turned ? plan->rows : 0, (size_t)MNC_SPARSE_PANELS * MNC_PANEL, size);
     }
     plan->thread_stride = own.bytes;
     plan->thread = mnc_reserve(layout, plan->threads, own.bytes);
@@ -76,7 +90,7 @@ static void lay_out_threads(const mnc_model *model, mnc_plan *plan, mnc_layout *
 static bool serves(const mnc_plan *have, const mnc_plan *need) {
     return have->arena && have->rows >= need->rows && have->threads >= need->threads && have->sparse == need->sparse &&
            have->found == need->found && have->assembled == need->assembled && have->inference == need->inference &&
-           (have->with_dx || !need->with_dx);
+           have->turned == need->turned && (have->with_dx || !need->with_dx);
 }
 
 mnc_status mnc_plan_prepare(const mnc_model *model, mnc_plan *plan, const mnc_data *data, const mnc_plan_need *what,
@@ -88,6 +102,8 @@ mnc_status mnc_plan_prepare(const mnc_model *model, mnc_plan *plan, const mnc_da
                      .with_dx = what->with_dx};
     need.found = need.sparse && !data->offsets;
     need.assembled = !need.sparse || need.found || (!need.inference && model->spec.input_dropout > 0);
+    need.turned = need.sparse && !need.inference && model->steps[0].panels > 1 && need.rows >= MNC_TURN_ROWS &&
+                  need.rows <= MNC_MOST_TURNED && model->spec.reduce_rows % MNC_TURN_ROWS == 0;
     if (serves(plan, &need)) return MNC_OK;
     void *offsets = NULL, *arena = NULL;
     mnc_status status = mnc_allocate_array(&offsets, 4 * model->n_steps, sizeof(size_t), err);

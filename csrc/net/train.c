@@ -60,6 +60,8 @@ static bool fit_batch(fit_run *run, mnc_pass *pass, const mnc_update *update, si
         const size_t left = pass->batch - done;
         pass->first = pass->batch_first + done;
         pass->rows = left < chunk ? left : chunk;
+        const size_t rest = job->n - pass->first - pass->rows;
+        pass->following = rest < chunk ? rest : chunk;
         pass->parity ^= 1;
         mnc_pass_inputs(pass);
         mnc_pass_forward(pass);

@@ -34,6 +34,7 @@ MNC_INLINE vm vf_lt(vf a, vf b) {
 MNC_INLINE vf vf_select(vm m, vf a, vf b) {
     return (vf){_mm256_blendv_ps(b.lo, a.lo, m.lo), _mm256_blendv_ps(b.hi, a.hi, m.hi)};
 }
+MNC_INLINE vf vf_drop(vm m, vf a) { return (vf){_mm256_andnot_ps(m.lo, a.lo), _mm256_andnot_ps(m.hi, a.hi)}; }
 MNC_INLINE __m256 pow2_half(__m256 n) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(_mm256_cvttps_epi32(n), _mm256_set1_epi32(127)), 23));
 }
@@ -61,13 +62,32 @@ MNC_INLINE vu vu_load_bytes(const uint8_t *p) {
     const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
     return (vu){_mm256_cvtepu8_epi32(bytes), _mm256_cvtepu8_epi32(_mm_srli_si128(bytes, 8))};
 }
+/* pack_order[bits]: the numbers of the bits that are set, ascending, a byte each; what is left over is lane 0. */
+#define PACK_BEFORE(bits, i) (8 * __builtin_popcount((bits) & ((1 << (i)) - 1)))
+#define PACK_LANE(bits, i) ((bits) >> (i) & 1 ? (uint64_t)(i) << PACK_BEFORE(bits, i) : 0)
+#define PACK_1(b)                                                                                               \
+    PACK_LANE(b, 1) | PACK_LANE(b, 2) | PACK_LANE(b, 3) | PACK_LANE(b, 4) | PACK_LANE(b, 5) | PACK_LANE(b, 6) | \
+        PACK_LANE(b, 7)
+#define PACK_4(b) PACK_1(b), PACK_1((b) + 1), PACK_1((b) + 2), PACK_1((b) + 3)
+#define PACK_16(b) PACK_4(b), PACK_4((b) + 4), PACK_4((b) + 8), PACK_4((b) + 12)
+#define PACK_64(b) PACK_16(b), PACK_16((b) + 16), PACK_16((b) + 32), PACK_16((b) + 48)
+static const uint64_t pack_order[256] = {PACK_64(0), PACK_64(64), PACK_64(128), PACK_64(192)};
+#undef PACK_BEFORE
+#undef PACK_LANE
+#undef PACK_1
+#undef PACK_4
+#undef PACK_16
+#undef PACK_64
+MNC_INLINE uint32_t pack_half(uint32_t *out, __m256 m, __m256i a) {
+    const int bits = _mm256_movemask_ps(m);
+    const __m128i order = _mm_loadl_epi64((const __m128i *)(const void *)&pack_order[bits]);
+    const __m256i packed = _mm256_permutevar8x32_epi32(a, _mm256_cvtepu8_epi32(order));
+    _mm256_storeu_si256((__m256i *)(void *)out, packed);
+    return (uint32_t)__builtin_popcount((unsigned)bits);
+}
 MNC_INLINE uint32_t vu_pack(uint32_t *out, vm m, vu a) {
-    uint32_t lane[16], count = 0;
-    _mm256_storeu_si256((__m256i *)(void *)lane, a.lo);
-    _mm256_storeu_si256((__m256i *)(void *)(lane + 8), a.hi);
-    for (int bits = _mm256_movemask_ps(m.lo) | _mm256_movemask_ps(m.hi) << 8; bits; bits &= bits - 1)
-        out[count++] = lane[__builtin_ctz((unsigned)bits)];
-    return count;
+    const uint32_t count = pack_half(out, m.lo, a.lo);
+    return count + pack_half(out + count, m.hi, a.hi);
 }
 MNC_INLINE vu vu_xor(vu a, vu b) { return (vu){_mm256_xor_si256(a.lo, b.lo), _mm256_xor_si256(a.hi, b.hi)}; }
 MNC_INLINE __m256i mul_half(__m256i a, __m256i b, __m256i *high) {

@@ -29,6 +29,7 @@ EACH(vf, vf_abs, (vf a), vabsq_f32(a.q[i]))
 EACH(vf, vf_fma, (vf a, vf b, vf c), vfmaq_f32(c.q[i], a.q[i], b.q[i]))
 EACH(vm, vf_lt, (vf a, vf b), vcltq_f32(a.q[i], b.q[i]))
 EACH(vf, vf_select, (vm m, vf a, vf b), vbslq_f32(m.q[i], a.q[i], b.q[i]))
+EACH(vf, vf_drop, (vm m, vf a), vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(a.q[i]), m.q[i])))
 
 MNC_INLINE float32x4_t pow2_quarter(float32x4_t n) {
     return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23));

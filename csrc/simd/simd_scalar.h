@@ -6,6 +6,7 @@
  *   vf_set1 vf_load vf_store          broadcast; unaligned load and store
  *   vf_add vf_sub vf_mul vf_div vf_sqrt vf_abs vf_fma (a b + c, rounded once)
  *   vf_lt(a, b), vf_select(m, a, b)   a < b (false for NaN); m ? a : b
+ *   vf_drop(m, a)                     m ? +0 : a
  *   vf_pow2(n)                        2^n for whole -126 <= n <= 127; float only
  *   vf_split(x, &m)                   x = 2^k m, m in [sqrt(1/2), sqrt(2)); returns k; normal x > 0; float only
  *   vu_set1 vu_iota(first) vu_load vu_load_bytes vu_xor vu_lt; vu_mul(a, b, &high): low and high words of the products
@@ -64,6 +65,7 @@ EACH(vf, vf_abs, (vf a), (MNC_REAL)__builtin_fabs((double)a.v[i]))
 EACH(vf, vf_fma, (vf a, vf b, vf c), fma1(a.v[i], b.v[i], c.v[i]))
 EACH(vm, vf_lt, (vf a, vf b), a.v[i] < b.v[i] ? UINT32_MAX : 0)
 EACH(vf, vf_select, (vm m, vf a, vf b), m.v[i] ? a.v[i] : b.v[i])
+EACH(vf, vf_drop, (vm m, vf a), m.v[i] ? 0 : a.v[i])
 EACH(vu, vu_set1, (uint32_t x), x)
 EACH(vu, vu_iota, (uint32_t first), first + (uint32_t)i)
 EACH(vu, vu_load_bytes, (const uint8_t *p), p[i])

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/rng.h"
+#include "data/inputs.h"
 #include "guarded.h"
 
 /* ---------------------------------------------------------------- shapes */
@@ -243,6 +244,38 @@ static void sparse_gradient(bench *b, const mnc_kernels *k) {
     k->dense_gradient(dense, x.dense, s.ld_in, k0, k0 + width, delta, s.ld, s.row0, s.row1, s.panel0, s.panel1);
     /* A chain that ends in an underflow to -0 differs from one that goes on with a skipped zero; + 0 makes them equal,
      * and everybody who uses a gradient adds it first. */
+    k->accumulate(n, g0, g, MNC_PANEL, true);
+    k->accumulate(n, dense0, dense, MNC_PANEL, true);
+    CHECK(memcmp(g0, dense0, n * real_size(b)) == 0, "%s: not the bits of dense_gradient", b->what);
+}
+
+/* Turned in two parts, as two threads would. */
+static void column_gradient(bench *b, const mnc_kernels *k) {
+    shape s = random_shape(b);
+    if (s.rows == 0) s.rows = 1;
+    s.row0 = 0, s.row1 = s.rows;
+    const sparse_inputs x = random_sparse(b, &s, random_between(&b->random, 1, 12), random_scale(b));
+    const size_t panels = random_between(&b->random, 1, MNC_SPARSE_PANELS), width = panels * MNC_PANEL;
+    const size_t k0 = random_below(&b->random, s.inputs), k1 = random_between(&b->random, k0 + 1, s.inputs);
+    const size_t half = random_below(&b->random, x.blocks) * MNC_FEATURE_BLOCK, n = (k1 - k0) * width;
+    const size_t bounds = (s.rows + MNC_TURN_ROWS - 1) / MNC_TURN_ROWS * s.inputs;
+    const mnc_data data = {.blocks = x.blocks};
+    mnc_columns columns = {.entries = take(b, s.rows * s.inputs, sizeof(uint16_t), BYTES),
+                           .begin = take(b, bounds, sizeof(uint32_t), BYTES),
+                           .end = take(b, bounds, sizeof(uint32_t), BYTES),
+                           .features = s.inputs};
+    mnc_index_turn(&data, x.coded.rows, s.rows, 0, half, &columns);
+    mnc_index_turn(&data, x.coded.rows, s.rows, half, s.inputs, &columns);
+    const mnc_real *delta = take_reals(b, s.rows * width, random_scale(b));
+    mnc_real *g = take_outputs(b, n), *dense = take_outputs(b, n);
+    mnc_real *g0 = take_outputs(b, n), *dense0 = take_outputs(b, n);
+    allow_all(b, g, n);
+    allow_all(b, dense, n);
+    allow_all(b, g0, n);
+    allow_all(b, dense0, n);
+    begin(b);
+    k->column_gradient(g, &columns, x.coded.table, k0, k1, delta, s.rows, panels);
+    k->dense_gradient(dense, x.dense, s.ld_in, k0, k1, delta, width, 0, s.rows, 0, panels);
     k->accumulate(n, g0, g, MNC_PANEL, true);
     k->accumulate(n, dense0, dense, MNC_PANEL, true);
     CHECK(memcmp(g0, dense0, n * real_size(b)) == 0, "%s: not the bits of dense_gradient", b->what);
@@ -687,12 +720,28 @@ typedef struct {
 
 #define CASE(name, times) {#name, name, times}
 static const test_case cases[] = {
-    CASE(dense_forward, 240),   CASE(sparse_forward, 240), CASE(dense_delta, 240), CASE(dense_gradient, 240),
-    CASE(sparse_gradient, 240), CASE(bias_gradient, 180),  CASE(find, 600),        CASE(activate, 480),
-    CASE(multiply, 120),        CASE(head, 900),           CASE(norm_train, 180),  CASE(norm_infer, 180),
-    CASE(norm_backward, 180),   CASE(moving_average, 90),  CASE(update, 600),      CASE(accumulate, 120),
-    CASE(regularise, 120),      CASE(penalty, 120),        CASE(is_finite, 300),   CASE(decode, 120),
+    CASE(dense_forward, 240),
+    CASE(sparse_forward, 240),
+    CASE(dense_delta, 240),
+    CASE(dense_gradient, 240),
+    CASE(sparse_gradient, 240),
+    CASE(bias_gradient, 180),
+    CASE(find, 600),
+    CASE(activate, 480),
+    CASE(multiply, 120),
+    CASE(head, 900),
+    CASE(norm_train, 180),
+    CASE(norm_infer, 180),
+    CASE(norm_backward, 180),
+    CASE(moving_average, 90),
+    CASE(update, 600),
+    CASE(accumulate, 120),
+    CASE(regularise, 120),
+    CASE(penalty, 120),
+    CASE(is_finite, 300),
+    CASE(decode, 120),
     CASE(convert, 120),
+    CASE(column_gradient, 240),
 };
 
 static bench workbench;
