@@ -80,24 +80,25 @@ void mnc_index_fill(mnc_data *data, size_t row0, size_t row1) {
     }
 }
 
-/* Counted first, so that the lists lie one behind the other. */
+/* One group has room for whole lists; those of several are counted first, so that they lie one behind the other. */
 void mnc_index_turn(const mnc_data *data, const mnc_sparse_row *const *records, size_t rows, size_t k0, size_t k1,
                     mnc_columns *columns) {
     const size_t before = k0 / MNC_FEATURE_BLOCK, last = mnc_feature_blocks(k1) - 1;
+    const bool counted = rows > MNC_TURN_ROWS;
     uint32_t place = (uint32_t)(k0 * rows);
     for (size_t row0 = 0; k0 < k1 && row0 < rows; row0 += MNC_TURN_ROWS) {
         const size_t group = row0 / MNC_TURN_ROWS * columns->features, left = rows - row0;
         uint32_t *const begin = columns->begin + group, *const end = columns->end + group;
         const size_t row1 = row0 + (left < MNC_TURN_ROWS ? left : MNC_TURN_ROWS);
         memset(end + k0, 0, (k1 - k0) * sizeof *end);
-        for (size_t row = row0; row < row1; row++) {
+        for (size_t row = row0; counted && row < row1; row++) {
             const mnc_sparse_row *entries = records[row] + data->blocks, *stop = entries + records[row][last];
             for (const mnc_sparse_row *e = entries + (before ? records[row][before - 1] : 0); e < stop; e++)
                 end[*e >> 8]++;
         }
         for (size_t k = k0; k < k1; k++) {
             begin[k] = place;
-            place += end[k];
+            place += counted ? end[k] : (uint32_t)rows;
             end[k] = begin[k];
         }
         for (size_t row = row0; row < row1; row++) {

@@ -6,9 +6,9 @@
  *   for each thread   row pointers, a gradient block, the head's lanes, transposed deltas, those of some panels packed */
 #include "net/net.h"
 
-/* Columns pay from MNC_TURN_ROWS rows on: with fewer, the lists are so short that their ends, which no CPU predicts, cost
- * as much as the stores that they save. Up to this many rows, there is room for both sets, 4 bytes for each input. */
-enum { MNC_MOST_TURNED = 2048 };
+/* Columns pay from so many rows on: with fewer, the lists are so short that their ends, which no CPU predicts, cost as much
+ * as the stores that they save. Up to so many rows, there is room for both sets, 4 bytes for each input. */
+enum { MNC_LEAST_TURNED = 32, MNC_MOST_TURNED = 2048 };
 
 size_t mnc_plan_chunk(const mnc_model *model, size_t batch, bool training) {
     if (training && model->has_norm) return batch;
@@ -102,7 +102,7 @@ mnc_status mnc_plan_prepare(const mnc_model *model, mnc_plan *plan, const mnc_da
                      .with_dx = what->with_dx};
     need.found = need.sparse && !data->offsets;
     need.assembled = !need.sparse || need.found || (!need.inference && model->spec.input_dropout > 0);
-    need.turned = need.sparse && !need.inference && model->steps[0].panels > 1 && need.rows >= MNC_TURN_ROWS &&
+    need.turned = need.sparse && !need.inference && model->steps[0].panels > 1 && need.rows >= MNC_LEAST_TURNED &&
                   need.rows <= MNC_MOST_TURNED && model->spec.reduce_rows % MNC_TURN_ROWS == 0;
     if (serves(plan, &need)) return MNC_OK;
     void *offsets = NULL, *arena = NULL;
