@@ -162,7 +162,8 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     options, digits = arguments(), load()
-    result: Json = {"machine": machine.describe(), "config": config(), "runs": options.runs, "sweeps": {}}
+    about = {name: value for name, value in config().items() if name not in ("data directory", "extension")}
+    result: Json = {"machine": machine.describe(), "config": about, "runs": options.runs, "sweeps": {}}
     print(f"{result['machine']['cpu']}, {options.threads} threads, {result['config']['instruction set']}")
     print(f"synthetic digits, {100 * digits.density():.0f} % of the pixels not zero; {options.runs} runs")
     for name in options.sweep:

@@ -99,6 +99,11 @@ def test_nothing_names_a_machine(path, cells):
     assert [found for text in texts for found in MACHINE_PATH.findall(text)] == []
 
 
+@pytest.mark.parametrize("report", sorted(FOLDER.glob("reports/*.json")), ids=lambda path: path.stem)
+def test_no_report_names_a_machine(report):
+    assert MACHINE_PATH.findall(report.read_text(encoding="utf-8")) == []
+
+
 def test_any_python3_kernel_can_open_it(path):
     metadata = json.loads(path.read_text(encoding="utf-8"))["metadata"]
     assert metadata["kernelspec"]["name"] == "python3"
@@ -107,7 +112,7 @@ def test_any_python3_kernel_can_open_it(path):
 
 def test_only_the_package_and_the_usual_libraries_are_imported(cells):
     allowed = {"mnist_c", "numpy", "matplotlib"}
-    standard = {"itertools", "math", "pathlib", "time"}
+    standard = {"itertools", "json", "math", "pathlib", "statistics", "time"}
     for cell in code_of(cells):
         for node in ast.walk(ast.parse(source_of(cell))):
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
