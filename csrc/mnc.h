@@ -63,8 +63,10 @@ const char *mnc_isa_name(size_t i);
 typedef enum mnc_dtype { MNC_FLOAT32, MNC_FLOAT64 } mnc_dtype;
 
 /* Each list gives an enum's values and their names, and so all that is enumerated over them. */
-#define MNC_ACTIVATIONS(X) \
-    X(LINEAR, "linear") X(RELU, "relu") X(LEAKY_RELU, "leaky_relu") X(TANH, "tanh") X(SIGMOID, "sigmoid")
+#define MNC_ACTIVATIONS(X)                                                                                          \
+    X(LINEAR, "linear")                                                                                             \
+    X(RELU, "relu") X(LEAKY_RELU, "leaky_relu") X(TANH, "tanh") X(SIGMOID, "sigmoid") X(ELU, "elu") X(SELU, "selu") \
+        X(GELU, "gelu") X(GELU_TANH, "gelu_tanh") X(SILU, "silu") X(SOFTPLUS, "softplus")
 #define MNC_OPTIMIZERS(X) X(SGD, "sgd") X(RMSPROP, "rmsprop") X(ADAM, "adam") X(ADAMW, "adamw")
 #define MNC_RATES(X) \
     X(RATE_CONSTANT, "constant") X(RATE_STEP, "step") X(RATE_INVERSE_TIME, "inverse_time") X(RATE_COSINE, "cosine")
@@ -109,7 +111,7 @@ typedef struct mnc_layer {
     double momentum, epsilon;  /* MNC_NORM: of the moving averages; under the root, beside the variance */
     bool center, scale;        /* MNC_NORM: learn beta; learn gamma */
     mnc_activation activation; /* softmax is part of the head, not an activation */
-    double slope;              /* MNC_LEAKY_RELU: factor for negative inputs */
+    double slope;              /* MNC_LEAKY_RELU: factor for negative inputs; MNC_ELU: alpha */
     double dropout;            /* share of outputs set to zero in training, the rest times 1 / (1 - dropout); [0, 1) */
 } mnc_layer;
 

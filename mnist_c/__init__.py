@@ -39,6 +39,7 @@ from .initializers import (
     Zeros,
 )
 from .layers import (
+    ELU,
     Activation,
     BatchNormalization,
     Dense,
@@ -84,6 +85,7 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "ELU",
     "L1",
     "L1L2",
     "L2",

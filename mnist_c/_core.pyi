@@ -87,7 +87,7 @@ class Network:
     """layers: a sequence of dicts with the fields of mnc_layer: kind ("dense", "norm", "map"), units, use_bias,
     kernel_init and bias_init (tuples (kind, fan, a, b); kind "constant", "uniform", "normal", "truncated_normal",
     "scaled_uniform", "scaled_normal"; fan "in", "out", "avg"), l1, l2, bias_l1, bias_l2, momentum, epsilon, center,
-    scale, activation ("linear", "relu", "leaky_relu", "tanh", "sigmoid"), slope, dropout. head:
+    scale, activation ("linear", "relu" and so on, see mnc.h), slope, dropout. head:
     "softmax_cross_entropy", "mean_squared_error", "inner_product"."""
 
     def __new__(

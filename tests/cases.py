@@ -15,7 +15,7 @@ from mnist_c import _core, reference
 
 ISAS: tuple[str, ...] = _core.config()["isas"]
 ACTIVATIONS = tuple(reference.ACTIVATIONS)
-KINKED = ("relu", "leaky_relu")
+KINKED = ("relu", "leaky_relu", "elu", "selu")
 
 # Name: kind and hyper-parameters of every optimizer, with every formula that they choose between.
 OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -125,6 +125,10 @@ NETWORKS: dict[str, dict[str, Any]] = {
     ),
     "batch norm first": network(37, norm(center=False), dense(130, "leaky_relu"), norm(momentum=0.5), dense(3)),
     "map first": network(37, {"kind": "map", "activation": "tanh", "dropout": 0.25}, dense(18, "sigmoid"), dense(3)),
+    "elu, selu, gelu": network(130, dense(37, "elu"), dense(19, "selu", dropout=0.2), dense(17, "gelu"), dense(10)),
+    "gelu_tanh, silu, softplus": network(
+        130, dense(37, "gelu_tanh"), dense(19, "silu", dropout=0.1), dense(17, "softplus"), dense(10)
+    ),
     "squared error": network(
         130, dense(130, "sigmoid", dropout=0.1), dense(9, "tanh", l2=1e-3), head="mean_squared_error"
     ),

@@ -54,6 +54,7 @@ EXAMPLES = {
         mc.Activation(mc.LeakyReLU(0.1), name="b"),
         mc.ReLU(0.1, name="re"),
         mc.LeakyReLU(0.1, name="le"),
+        mc.ELU(0.1, name="elu"),
         mc.Softmax(name="s"),
         mc.Dropout(0.3, name="dr"),
         mc.BatchNormalization(-1, 0.9, 1e-4, False, False, name="bn"),

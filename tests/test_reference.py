@@ -1,6 +1,7 @@
 """mnist_c.reference, the oracle of the other tests, against truths that are not ours."""
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -63,6 +64,33 @@ def test_activations_at_known_points():
         "sigmoid": (
             [0, 1 / (1 + math.e), 0.5, 0.5, 1 / (1 + math.exp(-2)), 1],
             [0, math.e / (1 + math.e) ** 2, 0.25, 0.25, math.exp(2) / (1 + math.exp(2)) ** 2, 0],
+        ),
+        "elu": ([-0.2, 0.2 * math.expm1(-1), 0, 0, 2, 800], [0, 0.2 / math.e, 0.2, 0.2, 1, 1]),
+        "selu": (
+            [-1.7580993408473766, 1.7580993408473766 * math.expm1(-1), 0, 0, 2.101401974710961, 840.5607898843844],
+            [0, 1.7580993408473766 / math.e, *[1.7580993408473766] * 2, *[1.0507009873554805] * 2],
+        ),
+        "gelu": (
+            [0, -NormalDist().cdf(-1), 0, 0, 2 * NormalDist().cdf(2), 800],
+            [
+                0,
+                NormalDist().cdf(-1) - NormalDist().pdf(1),
+                *[0.5] * 2,
+                NormalDist().cdf(2) + 2 * NormalDist().pdf(2),
+                1,
+            ],
+        ),
+        "gelu_tanh": (
+            [0, -0.15880800939172324, 0, 0, 1.954597694087775, 800],
+            [0, -0.08296408384578255, 0.5, 0.5, 1.0860992566236183, 1],
+        ),
+        "silu": (
+            [0, -1 / (1 + math.e), 0, 0, 2 / (1 + math.exp(-2)), 800],
+            [0, 1 / (1 + math.e) ** 2, 0.5, 0.5, 1.0907842487848955, 1],
+        ),
+        "softplus": (
+            [0, math.log1p(math.exp(-1)), math.log(2), math.log(2), 2 + math.log1p(math.exp(-2)), 800],
+            [0, 1 / (1 + math.e), 0.5, 0.5, 1 / (1 + math.exp(-2)), 1],
         ),
     }
     assert expected.keys() == ref.ACTIVATIONS.keys()

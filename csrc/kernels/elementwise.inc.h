@@ -26,6 +26,13 @@ MNC_INLINE void dropout_words(const mnc_dropout *d, size_t row, size_t group, vu
 }
 
 /* ---------------------------------------------------------------- activations */
+/* alpha (e^z - 1) where z is negative, else scale z. */
+MNC_INLINE void v_elu(vf z, vf scale, vf alpha, vf *a, vf *f) {
+    const vf zero = vf_set1(0), low = vf_select(vf_lt(z, zero), z, zero); /* exp of large z is not wanted */
+    *a = vf_select(vf_lt(z, zero), vf_mul(alpha, v_expm1(low)), vf_mul(scale, z));
+    *f = vf_select(vf_lt(zero, z), scale, vf_mul(alpha, v_exp(low)));
+}
+
 /* z -> (a, da / dz). Adding an activation: a case here and its line in MNC_ACTIVATIONS (mnc.h). */
 MNC_INLINE void v_activation(const mnc_activation kind, vf slope, vf z, vf *a, vf *f) {
     const vf zero = vf_set1(0), one = vf_set1(1);
@@ -49,6 +56,35 @@ MNC_INLINE void v_activation(const mnc_activation kind, vf slope, vf z, vf *a, v
     case MNC_SIGMOID:
         *a = v_sigmoid(z);
         *f = vf_mul(*a, vf_sub(one, *a));
+        break;
+    case MNC_ELU: v_elu(z, one, slope, a, f); break;
+    case MNC_SELU: { /* Klambauer et al. 2017; the second constant is the product of theirs */
+        v_elu(z, vf_set1((MNC_REAL)1.0507009873554805), vf_set1((MNC_REAL)1.7580993408473766), a, f);
+        break;
+    }
+    case MNC_GELU: { /* z times the share of a normal distribution below z */
+        const vf share = v_normal(z);
+        *a = vf_mul(z, share);
+        *f = vf_fma(z, v_normal_density(z), share);
+        break;
+    }
+    case MNC_GELU_TANH: { /* z times a sigmoid, (1 + tanh(u)) / 2 = sigmoid(2 u); 2 u = z (c + d z^2), c = sqrt(8 / pi) */
+        const vf c = vf_set1((MNC_REAL)1.5957691216057308), d = vf_set1((MNC_REAL)0.07135481627260025);
+        const vf most = vf_set1(400), all = vf_mul(z, z); /* beyond, the sigmoid is 0 or 1, and all^2 may overflow */
+        const vf square = vf_select(vf_lt(most, all), most, all), s = v_sigmoid(vf_mul(z, vf_fma(square, d, c)));
+        *a = vf_mul(z, s);
+        *f = vf_fma(vf_mul(*a, vf_sub(one, s)), vf_fma(vf_mul(square, d), vf_set1(3), c), s);
+        break;
+    }
+    case MNC_SILU: {
+        const vf s = v_sigmoid(z);
+        *a = vf_mul(z, s);
+        *f = vf_fma(*a, vf_sub(one, s), s);
+        break;
+    }
+    case MNC_SOFTPLUS:
+        *a = v_softplus(z);
+        *f = v_sigmoid(z);
         break;
     }
 }

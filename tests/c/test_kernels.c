@@ -327,6 +327,27 @@ static bool activation_is_right(const bench *b, const mnc_map *m, size_t row, si
     case MNC_LEAKY_RELU: a = z < 0 ? m->slope * z : z, f = z > 0 ? 1 : m->slope; break;
     case MNC_TANH: a = tanh(z), f = 1 - a * a; break;
     case MNC_SIGMOID: a = 1 / (1 + exp(-z)), f = a * (1 - a); break;
+    case MNC_ELU: a = z < 0 ? m->slope * expm1(z) : z, f = z > 0 ? 1 : m->slope * exp(z); break;
+    case MNC_SELU:
+        a = 1.0507009873554805 * (z < 0 ? 1.6732632423543772 * expm1(z) : z);
+        f = 1.0507009873554805 * (z > 0 ? 1 : 1.6732632423543772 * exp(z));
+        break;
+    case MNC_GELU: {
+        const double share = erfc(-z / sqrt(2)) / 2;
+        a = z * share, f = share + z * exp(-z * z / 2) * 0.39894228040143267794;
+        break;
+    }
+    case MNC_GELU_TANH: {
+        const double c = 0.79788456080286535588, t = tanh(c * (z + 0.044715 * z * z * z));
+        a = z * (1 + t) / 2, f = (1 + t) / 2 + z * (1 - t * t) / 2 * c * (1 + 3 * 0.044715 * z * z);
+        break;
+    }
+    case MNC_SILU: {
+        const double p = 1 / (1 + exp(-z));
+        a = z * p, f = p + z * p * (1 - p);
+        break;
+    }
+    case MNC_SOFTPLUS: a = (z < 0 ? 0 : z) + log1p(exp(-fabs(z))), f = 1 / (1 + exp(-z)); break;
     }
     if (m->dropout) {
         scale = m->dropout->scale;
@@ -335,6 +356,8 @@ static bool activation_is_right(const bench *b, const mnc_map *m, size_t row, si
         f *= factor;
     }
     const size_t at = row * m->ld + j;
+    /* There f has the rounding of 1 - s times z, or times z (c + 3 d z^2). */
+    if (m->activation == MNC_GELU_TANH || m->activation == MNC_SILU) scale *= fmax(1, z * z);
     return close_to(b, get(b, m->a, at), a, scale) && (!m->f || close_to(b, get(b, m->f, at), f, scale));
 }
 
@@ -345,7 +368,7 @@ static void activate(bench *b, const mnc_kernels *k) {
     const mnc_dropout dropout = random_dropout(b);
     mnc_map m = {.a = take_reals(b, s.rows * s.ld, random_chance(&b->random, 2) ? 2 : 30),
                  .ld = s.ld,
-                 .activation = (mnc_activation)random_below(&b->random, MNC_SIGMOID + 1),
+                 .activation = (mnc_activation)random_below(&b->random, 0 MNC_ACTIVATIONS(MNC_LIST_COUNT)),
                  .slope = 0.3,
                  .dropout = random_chance(&b->random, 2) ? &dropout : NULL,
                  .row0 = s.row0,
