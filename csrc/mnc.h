@@ -65,11 +65,14 @@ typedef enum mnc_dtype { MNC_FLOAT32, MNC_FLOAT64 } mnc_dtype;
 /* Each list gives an enum's values and their names, and so all that is enumerated over them. */
 #define MNC_ACTIVATIONS(X)                                                                                          \
     X(LINEAR, "linear")                                                                                             \
-    X(RELU, "relu") X(LEAKY_RELU, "leaky_relu") X(TANH, "tanh") X(SIGMOID, "sigmoid") X(ELU, "elu") X(SELU, "selu") \
-        X(GELU, "gelu") X(GELU_TANH, "gelu_tanh") X(SILU, "silu") X(SOFTPLUS, "softplus")
+    X(RELU, "relu")                                                                                                 \
+    X(LEAKY_RELU, "leaky_relu") X(TANH, "tanh") X(SIGMOID, "sigmoid") X(ELU, "elu") X(SELU, "selu") X(GELU, "gelu") \
+        X(GELU_TANH, "gelu_tanh") X(SILU, "silu") X(SOFTPLUS, "softplus")
 #define MNC_OPTIMIZERS(X) X(SGD, "sgd") X(RMSPROP, "rmsprop") X(ADAM, "adam") X(ADAMW, "adamw")
-#define MNC_RATES(X) \
-    X(RATE_CONSTANT, "constant") X(RATE_STEP, "step") X(RATE_INVERSE_TIME, "inverse_time") X(RATE_COSINE, "cosine")
+#define MNC_RATES(X)                                                                   \
+    X(RATE_CONSTANT, "constant")                                                       \
+    X(RATE_STEP, "step") X(RATE_INVERSE_TIME, "inverse_time") X(RATE_COSINE, "cosine") \
+        X(RATE_EXPONENTIAL, "exponential") X(RATE_ONE_CYCLE, "one_cycle")
 #define MNC_LIST_VALUE(value, name) MNC_##value,
 #define MNC_LIST_NAME(value, name) [MNC_##value] = name,
 #define MNC_LIST_COUNT(value, name) +1
@@ -289,7 +292,11 @@ void mnc_permutation(uint64_t seed, uint64_t epoch, size_t n, uint32_t *order);
 /* CONSTANT      initial
  * STEP          initial * decay^floor(step / steps)
  * INVERSE_TIME  initial / (1 + decay * step / steps); floor(step / steps) if staircase
- * COSINE        initial * ((1 - alpha) (1 + cos(pi min(step, steps) / steps)) / 2 + alpha) */
+ * COSINE        initial * ((1 - alpha) (1 + cos(pi min(step, steps) / steps)) / 2 + alpha)
+ * EXPONENTIAL   initial * decay^(step / steps); the same as STEP if staircase
+ * ONE_CYCLE     COSINE
+ * With a warm-up, these begin after it; before, the rate is warmup_from + (initial - warmup_from) * way,
+ * way = step / warmup_steps, or (1 - cos(pi way)) / 2 for ONE_CYCLE. */
 typedef enum mnc_rate_kind { MNC_RATES(MNC_LIST_VALUE) } mnc_rate_kind;
 
 typedef struct mnc_rate {
@@ -297,6 +304,7 @@ typedef struct mnc_rate {
     double initial, decay, alpha;
     double steps;
     bool staircase;
+    double warmup_steps, warmup_from;
 } mnc_rate;
 
 /* out[n]: the rates of steps first ... first + n - 1 (counted from 0). */

@@ -56,7 +56,7 @@ from .model import Sequential
 from .optimizers import SGD, Adam, AdamW, RMSprop
 from .regularizers import L1, L1L2, L2
 from .results import Evaluation
-from .schedules import CosineDecay, InverseTimeDecay, StepDecay
+from .schedules import CosineDecay, ExponentialDecay, InverseTimeDecay, OneCycle, StepDecay, WarmUp
 
 if TYPE_CHECKING:
     from . import datasets, diagnosis, keras, metrics, plots, recipes, reference, saving, testing
@@ -100,6 +100,7 @@ __all__ = [
     "Dense",
     "Dropout",
     "Evaluation",
+    "ExponentialDecay",
     "Flatten",
     "GlorotNormal",
     "GlorotUniform",
@@ -114,6 +115,7 @@ __all__ = [
     "MeanSquaredError",
     "ModelFileError",
     "NotFiniteError",
+    "OneCycle",
     "Ones",
     "RMSprop",
     "RandomNormal",
@@ -127,6 +129,7 @@ __all__ = [
     "StepDecay",
     "TruncatedNormal",
     "VarianceScaling",
+    "WarmUp",
     "Zeros",
     "callbacks",
     "datasets",

@@ -34,8 +34,10 @@ def rates(
     alpha: float = ...,
     steps: float = ...,
     staircase: bool = ...,
+    warmup_steps: float = ...,
+    warmup_from: float = ...,
 ) -> NDArray[np.float64]:
-    """kind: "constant", "step", "inverse_time", "cosine"; see mnc.h, mnc_rates."""
+    """kind: "constant", "step", "inverse_time", "cosine", "exponential", "one_cycle"; see mnc.h, mnc_rates."""
 
 def total(x: NDArray[np.float64], /) -> float:
     """The contract's sum of a 1-d float64 array."""

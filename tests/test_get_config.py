@@ -31,7 +31,10 @@ EXAMPLES = {
     schedules: [
         mc.StepDecay(0.1, 30, 0.5),
         mc.InverseTimeDecay(0.1, 30, 0.5, staircase=True),
-        mc.CosineDecay(0.1, 30, alpha=0.1),
+        mc.ExponentialDecay(0.1, 30, 0.5, staircase=True),
+        mc.CosineDecay(0.1, 30, alpha=0.1, warmup_target=0.2, warmup_steps=5),
+        mc.OneCycle(0.1, 100, 0.25, 10.0, 100.0),
+        mc.WarmUp(mc.CosineDecay(0.1, 30), 7, 0.01),
     ],
     optimizers: [
         mc.SGD(0.1, momentum=0.9, nesterov=True),

@@ -418,6 +418,43 @@ def test_schedules_have_the_formulas_of_keras():
     np.testing.assert_allclose([cosine(t) for t in steps_], expected, rtol=1e-14)
 
 
+def test_one_cycle_has_the_formula_of_pytorch():
+    """torch.optim.lr_scheduler.OneCycleLR: phases end at steps pct_start total - 1 and total - 1."""
+    total, share, high = 100, 0.3, 0.2
+
+    def anneal(start, end, way):
+        return end + (start - end) / 2 * (1 + np.cos(np.pi * way))
+
+    peak = share * total - 1
+    expected = [
+        anneal(high / 25, high, t / peak) if t <= peak else anneal(high, high / 25e4, (t - peak) / (total - 1 - peak))
+        for t in range(total)
+    ]
+    cycle = mc.OneCycle(high, total)
+    np.testing.assert_allclose([cycle(t) for t in range(total)], expected, rtol=1e-13, atol=1e-16)
+    assert cycle(total + 5) == cycle(total - 1)
+    with pytest.raises(ValueError, match="too few"):
+        mc.OneCycle(0.1, 3)
+    with pytest.raises(ValueError, match="div_factor must be at least 1"):
+        mc.OneCycle(0.1, 100, div_factor=0.5)
+
+
+def test_warm_up_rises_to_where_any_rate_begins():
+    for after in (0.8, lambda step: 0.8 / (1 + step), mc.CosineDecay(0.8, 4)):
+        begin = after if isinstance(after, float) else after(0)
+        follow = after if isinstance(after, float) else after(1)
+        warm = mc.WarmUp(after, 4, 0.4)
+        assert [warm(t) for t in range(6)] == pytest.approx([0.4, 0.5, 0.6, 0.7, begin, follow], rel=1e-15)
+        assert warm.rates(2, 3).tolist() == [warm(t) for t in (2, 3, 4)]
+    cosine = mc.CosineDecay(0.4, 4, warmup_target=0.8, warmup_steps=4)
+    assert [cosine(t) for t in range(9)] == [mc.WarmUp(mc.CosineDecay(0.8, 4), 4, 0.4)(t) for t in range(9)]
+    assert mc.CosineDecay(0.4, 4, warmup_steps=4)(1) == mc.CosineDecay(0.4, 4)(1)  # without a target there is none
+    with pytest.raises(ValueError, match="warmup_steps"):
+        mc.WarmUp(0.1, 0)
+    with pytest.raises(ValueError, match="decay_rate must be positive"):
+        mc.ExponentialDecay(0.1, 10, 0)
+
+
 def test_a_new_loss_keeps_weights_moments_and_counters():
     model = make_model()
     fit(model, optimizer=mc.SGD(0.1, momentum=0.9))

@@ -191,6 +191,12 @@ def test_schedules_at_known_points():
     assert rates("inverse_time", 3, decay=1, steps=2, staircase=True) == [0.8, 0.8, 0.4]
     assert rates("cosine", 6, alpha=0.25, steps=4)[::2] == pytest.approx([0.8, 0.5, 0.2], rel=1e-15)
     assert rates("cosine", 6, alpha=0.25, steps=4)[5] == pytest.approx(0.2, rel=1e-15)
+    assert rates("exponential", 5, decay=0.25, steps=2) == pytest.approx([0.8, 0.4, 0.2, 0.1, 0.05], rel=1e-15)
+    assert rates("exponential", 5, decay=0.5, steps=2, staircase=True) == [0.8, 0.8, 0.4, 0.4, 0.2]
+    warm = rates("cosine", 6, alpha=0.25, steps=2, warmup_steps=2, warmup_from=0.4)
+    assert warm == pytest.approx([0.4, 0.6, 0.8, 0.5, 0.2, 0.2], rel=1e-15)
+    cycle = rates("one_cycle", 6, steps=2, warmup_steps=2, warmup_from=0.4)
+    assert cycle == pytest.approx([0.4, 0.6, 0.8, 0.4, 0, 0], rel=1e-15, abs=1e-16)
     late = ref.rates("step", first=4, n=2, initial=0.8, decay=0.5, steps=2)
     assert late.tolist() == [0.2, 0.2]
 

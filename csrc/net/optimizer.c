@@ -124,12 +124,23 @@ mnc_status mnc_optimizer_apply(mnc_context *context, mnc_dtype dtype, const mnc_
 
 /* ---------------------------------------------------------------- rates */
 static double rate_at(const mnc_rate *r, uint64_t step) {
-    const double t = (double)step / r->steps, whole = t < 1e18 ? (double)(uint64_t)t : 1e18;
+    const double since = (double)step - r->warmup_steps;
+    if (since < 0) {
+        const double share = (double)step / r->warmup_steps;
+        const double way = r->kind == MNC_RATE_ONE_CYCLE ? (1 - mnc_cos_pi(share)) / 2 : share;
+        return r->warmup_from + (r->initial - r->warmup_from) * way;
+    }
+    const double t = since / r->steps, whole = t < 1e18 ? (double)(uint64_t)t : 1e18;
     switch (r->kind) {
     case MNC_RATE_CONSTANT: return r->initial;
     case MNC_RATE_STEP: return r->initial * mnc_power(r->decay, (uint64_t)whole);
     case MNC_RATE_INVERSE_TIME: return r->initial / (1 + r->decay * (r->staircase ? whole : t));
-    case MNC_RATE_COSINE: {
+    case MNC_RATE_EXPONENTIAL: {
+        const double rest = r->staircase ? 1 : mnc_exp((t - whole) * mnc_log(r->decay));
+        return r->initial * mnc_power(r->decay, (uint64_t)whole) * rest;
+    }
+    case MNC_RATE_COSINE:
+    case MNC_RATE_ONE_CYCLE: {
         const double cosine = (1 + mnc_cos_pi(t < 1 ? t : 1)) / 2;
         return r->initial * ((1 - r->alpha) * cosine + r->alpha);
     }
@@ -140,8 +151,13 @@ static double rate_at(const mnc_rate *r, uint64_t step) {
 mnc_status mnc_rates(const mnc_rate *rate, uint64_t first, size_t n, double *out, mnc_error *err) {
     if ((unsigned)rate->kind >= 0 MNC_RATES(MNC_LIST_COUNT))
         return mnc_fail(err, MNC_INVALID, "unknown schedule %d", rate->kind);
-    if (!isfinite(rate->initial) || !isfinite(rate->decay) || !isfinite(rate->alpha))
+    if (!isfinite(rate->initial) || !isfinite(rate->decay) || !isfinite(rate->alpha) || !isfinite(rate->warmup_from))
         return mnc_fail(err, MNC_INVALID, "a schedule's rate, decay and alpha must be finite");
+    if (!(rate->warmup_steps >= 0 && isfinite(rate->warmup_steps)))
+        return mnc_fail(err, MNC_INVALID, "a schedule's warmup_steps must not be negative, but is %g",
+                        rate->warmup_steps);
+    if (rate->kind == MNC_RATE_EXPONENTIAL && !(rate->decay >= 1e-300))
+        return mnc_fail(err, MNC_INVALID, "the decay of an exponential schedule must be positive, not %g", rate->decay);
     if (rate->kind != MNC_RATE_CONSTANT && !(rate->steps > 0 && isfinite(rate->steps)))
         return mnc_fail(err, MNC_INVALID, "a schedule's steps must be positive, not %g", rate->steps);
     for (size_t i = 0; i < n; i++) out[i] = rate_at(rate, first + i);

@@ -136,8 +136,13 @@ def _decays(step: Array, steps: float, staircase: bool) -> Array:
     return np.floor(step / steps) if staircase else step / steps
 
 
+def _cosine(t: Array, initial: float, decay: float, alpha: float, steps: float, staircase: bool) -> Array:
+    rates: Array = initial * ((1 - alpha) * (1 + np.cos(np.pi * np.minimum(t, steps) / steps)) / 2 + alpha)
+    return rates
+
+
 # (step t (n,) counted from 0, initial, decay, alpha, steps, staircase) -> rates (n,). In Keras step is ExponentialDecay
-# with staircase=True, inverse_time InverseTimeDecay (decay_rate = decay, decay_steps = steps) and cosine CosineDecay.
+# with staircase=True, inverse_time InverseTimeDecay (decay_rate = decay, decay_steps = steps), cosine CosineDecay.
 Schedule: TypeAlias = Callable[[Array, float, float, float, float, bool], Array]
 SCHEDULES: dict[str, Schedule] = {
     "constant": lambda t, initial, decay, alpha, steps, staircase: np.full(t.shape, initial),
@@ -145,9 +150,9 @@ SCHEDULES: dict[str, Schedule] = {
     "inverse_time": lambda t, initial, decay, alpha, steps, staircase: (
         initial / (1 + decay * _decays(t, steps, staircase))
     ),
-    "cosine": lambda t, initial, decay, alpha, steps, staircase: (
-        initial * ((1 - alpha) * (1 + np.cos(np.pi * np.minimum(t, steps) / steps)) / 2 + alpha)
-    ),
+    "cosine": _cosine,
+    "exponential": lambda t, initial, decay, alpha, steps, staircase: initial * decay ** _decays(t, steps, staircase),
+    "one_cycle": _cosine,
 }
 
 
@@ -161,6 +166,8 @@ def rates(
     alpha: float = 0.0,
     steps: float = 1.0,
     staircase: bool = False,
+    warmup_steps: float = 0.0,
+    warmup_from: float = 0.0,
 ) -> Array:
     """Learning rates of the steps first ... first + n - 1, counted from 0.
 
@@ -168,8 +175,15 @@ def rates(
         step          initial decay^floor(step / steps)
         inverse_time  initial / (1 + decay step / steps);  floor(step / steps) if staircase
         cosine        initial ((1 - alpha) (1 + cos(pi min(step, steps) / steps)) / 2 + alpha)
+        exponential   initial decay^(step / steps);  floor(step / steps) if staircase
+        one_cycle     cosine
 
-    Returns float64 (n,). Cosine: Loshchilov and Hutter, 2017, without restarts.
+    The first warmup_steps steps rise evenly from warmup_from to initial (one_cycle: along half a cosine), and step
+    counts from there. Returns float64 (n,). Cosine: Loshchilov and Hutter, 2017, without restarts.
     """
     step = np.arange(first, first + n, dtype=np.float64)
-    return SCHEDULES[kind](step, initial, decay, alpha, steps, staircase)
+    rising = step < warmup_steps
+    share = step[rising] / warmup_steps if rising.any() else step[:0]
+    way = (1 - np.cos(np.pi * share)) / 2 if kind == "one_cycle" else share
+    after = SCHEDULES[kind](step[~rising] - warmup_steps, initial, decay, alpha, steps, staircase)
+    return np.concatenate([warmup_from + (initial - warmup_from) * way, after])

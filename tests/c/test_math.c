@@ -305,6 +305,22 @@ static void check_double_log(uint64_t seed) {
     CHECK(mnc_log(1) == 0, "mnc_log(1) is %g", mnc_log(1));
 }
 
+static void check_double_exp(uint64_t seed) {
+    random_source random = {seed};
+    double worst = 0, worst_x = 0;
+    for (int i = 0; i < 1000000; i++) {
+        const double x = i % 2 ? 700 * random_real(&random) : random_real(&random);
+        const long double exact = expl((long double)x);
+        int exponent;
+        frexp((double)exact, &exponent);
+        const double error = (double)(fabsl((long double)mnc_exp(x) - exact) / ldexpl(1, exponent - 53));
+        if (error > worst) worst = error, worst_x = x;
+    }
+    printf("mnc_exp    worst error %.4f ulp, at x = %.17g\n", worst, worst_x);
+    CHECK(worst <= 2, "mnc_exp(%.17g) is %g ulp off", worst_x, worst);
+    CHECK(mnc_exp(0) == 1 && mnc_exp(-1e3) == 0 && isinf(mnc_exp(1e3)), "mnc_exp is wrong at 0 or far away");
+}
+
 static void check_cos_pi(uint64_t seed) {
     const long double pi = 3.14159265358979323846264338327950288L;
     random_source random = {seed};
@@ -494,6 +510,7 @@ int main(int argc, char **argv) {
     check_ends();
     check_fma(seed, all ? 5000000 : 60000);
     check_double_log(seed);
+    check_double_exp(seed);
     check_cos_pi(seed);
     check_power(seed);
     check_quantile(seed);

@@ -102,6 +102,24 @@ SCHEDULES: dict[str, tuple[str, dict[str, Any], str, dict[str, Any]]] = {
         "cosine",
         {"initial": 0.01, "steps": 90},
     ),
+    "cosine, warm-up": (
+        "CosineDecay",
+        {"initial_learning_rate": 0.001, "decay_steps": 60, "alpha": 0.1, "warmup_target": 0.01, "warmup_steps": 20},
+        "cosine",
+        {"initial": 0.01, "steps": 60, "alpha": 0.1, "warmup_steps": 20, "warmup_from": 0.001},
+    ),
+    "exponential": (
+        "ExponentialDecay",
+        {"initial_learning_rate": 0.1, "decay_steps": 30, "decay_rate": 0.7},
+        "exponential",
+        {"initial": 0.1, "steps": 30, "decay": 0.7},
+    ),
+    "exponential, staircase": (
+        "ExponentialDecay",
+        {"initial_learning_rate": 0.1, "decay_steps": 30, "decay_rate": 0.7, "staircase": True},
+        "exponential",
+        {"initial": 0.1, "steps": 30, "decay": 0.7, "staircase": True},
+    ),
 }
 
 
