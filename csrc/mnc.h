@@ -63,16 +63,18 @@ const char *mnc_isa_name(size_t i);
 typedef enum mnc_dtype { MNC_FLOAT32, MNC_FLOAT64 } mnc_dtype;
 
 /* Each list gives an enum's values and their names, and so all that is enumerated over them. */
-#define MNC_ACTIVATIONS(X)                                                                                          \
-    X(LINEAR, "linear")                                                                                             \
-    X(RELU, "relu")                                                                                                 \
-    X(LEAKY_RELU, "leaky_relu") X(TANH, "tanh") X(SIGMOID, "sigmoid") X(ELU, "elu") X(SELU, "selu") X(GELU, "gelu") \
-        X(GELU_TANH, "gelu_tanh") X(SILU, "silu") X(SOFTPLUS, "softplus")
-#define MNC_OPTIMIZERS(X) X(SGD, "sgd") X(RMSPROP, "rmsprop") X(ADAM, "adam") X(ADAMW, "adamw")
-#define MNC_RATES(X)                                                                   \
-    X(RATE_CONSTANT, "constant")                                                       \
-    X(RATE_STEP, "step") X(RATE_INVERSE_TIME, "inverse_time") X(RATE_COSINE, "cosine") \
-        X(RATE_EXPONENTIAL, "exponential") X(RATE_ONE_CYCLE, "one_cycle")
+#define MNC_ACTIVATIONS(X)                                                                                        \
+    X(LINEAR, "linear")                                                                                           \
+    X(RELU, "relu")                                                                                               \
+    X(LEAKY_RELU, "leaky_relu")                                                                                   \
+    X(TANH, "tanh") X(SIGMOID, "sigmoid") X(ELU, "elu") X(SELU, "selu") X(GELU, "gelu") X(GELU_TANH, "gelu_tanh") \
+        X(SILU, "silu") X(SOFTPLUS, "softplus")
+#define MNC_OPTIMIZERS(X) X(SGD, "sgd") X(RMSPROP, "rmsprop") X(ADAM, "adam") X(ADAMW, "adamw") X(ADAGRAD, "adagrad")
+#define MNC_RATES(X)                                                                                 \
+    X(RATE_CONSTANT, "constant")                                                                     \
+    X(RATE_STEP, "step")                                                                             \
+    X(RATE_INVERSE_TIME, "inverse_time") X(RATE_COSINE, "cosine") X(RATE_EXPONENTIAL, "exponential") \
+        X(RATE_ONE_CYCLE, "one_cycle")
 #define MNC_LIST_VALUE(value, name) MNC_##value,
 #define MNC_LIST_NAME(value, name) [MNC_##value] = name,
 #define MNC_LIST_COUNT(value, name) +1
@@ -214,7 +216,8 @@ typedef enum mnc_optimizer_kind { MNC_OPTIMIZERS(MNC_LIST_VALUE) } mnc_optimizer
  *   ADAM     m += (g - m)(1 - beta1);  v += (g^2 - v)(1 - beta2)
  *            w -= m r sqrt(1 - beta2^t) / (1 - beta1^t) / (sqrt(v) + epsilon)
  *   ADAMW    w -= w weight_decay r, then ADAM
- * Slots: SGD with momentum m; RMSPROP v, then m, then a, those in use; ADAM and ADAMW m, v. */
+ *   ADAGRAD  v += g^2;  w -= r g / sqrt(v + epsilon);  v starts as initial_accumulator_value
+ * Slots: SGD with momentum m; RMSPROP v, then m, then a, those in use; ADAM and ADAMW m, v; ADAGRAD v. */
 typedef struct mnc_optimizer {
     mnc_optimizer_kind kind;
     double momentum;
@@ -223,11 +226,12 @@ typedef struct mnc_optimizer {
     bool centered;
     double beta1, beta2, epsilon;
     double weight_decay;
+    double initial_accumulator_value;
 } mnc_optimizer;
 
 void mnc_optimizer_defaults(mnc_optimizer *optimizer, mnc_optimizer_kind kind);
 size_t mnc_optimizer_slots(const mnc_optimizer *optimizer);
-/* Sets the optimizer with zeroed slots and optimizer_step 0. */
+/* Sets the optimizer with slots as they start, zero but for ADAGRAD's, and optimizer_step 0. */
 mnc_status mnc_model_set_optimizer(mnc_model *model, const mnc_optimizer *optimizer, mnc_error *err);
 /* One step on plain arrays real[n], in place; the arithmetic of mnc_fit. t counts from 1. Unused slots may be NULL. */
 mnc_status mnc_optimizer_apply(mnc_context *context, mnc_dtype dtype, const mnc_optimizer *optimizer, double rate,

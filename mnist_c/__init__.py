@@ -53,7 +53,7 @@ from .layers import (
 )
 from .losses import CategoricalCrossentropy, MeanSquaredError, SparseCategoricalCrossentropy
 from .model import Sequential
-from .optimizers import SGD, Adam, AdamW, RMSprop
+from .optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from .regularizers import L1, L1L2, L2
 from .results import Evaluation
 from .schedules import CosineDecay, ExponentialDecay, InverseTimeDecay, OneCycle, StepDecay, WarmUp
@@ -91,6 +91,7 @@ __all__ = [
     "L2",
     "SGD",
     "Activation",
+    "Adagrad",
     "Adam",
     "AdamW",
     "BatchNormalization",

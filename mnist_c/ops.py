@@ -280,9 +280,11 @@ def batch_norm_backward(
 
 
 def optimizer_slots(optimizer: optimizers.Optimizer, w: Array) -> tuple[Array, ...]:
-    """The zeros with which an optimizer's moments of one weight begin."""
-    count = _core.optimizer_slots(optimizer.kind, **optimizer.hyper)
-    return tuple(np.zeros_like(w) for _ in range(count))
+    """What an optimizer's moments of one weight begin with: zeros, but for `Adagrad`."""
+    count, start = _core.optimizer_slots(optimizer.kind, **optimizer.hyper), 0.0
+    if isinstance(optimizer, optimizers.Adagrad):
+        start = optimizer.hyper["initial_accumulator_value"]
+    return tuple(np.full_like(w, start) for _ in range(count))
 
 
 def optimizer_step(
@@ -372,3 +374,16 @@ def adamw_step(
     """A step of `AdamW`, in place. slots: m, v. t: the number of the step, from 1."""
     optimizer = optimizers.AdamW(learning_rate, weight_decay, beta_1, beta_2, epsilon)
     optimizer_step(optimizer, w, gradient, slots, t, isa=isa)
+
+
+def adagrad_step(
+    w: Array,
+    gradient: Array,
+    slots: Sequence[Array],
+    learning_rate: float = 0.001,
+    *,
+    epsilon: float = 1e-7,
+    isa: str | None = None,
+) -> None:
+    """A step of `Adagrad`, in place. slots: v, which starts as 0.1, not as 0."""
+    optimizer_step(optimizers.Adagrad(learning_rate, epsilon=epsilon), w, gradient, slots, isa=isa)

@@ -132,7 +132,35 @@ class AdamW(Optimizer):
         super().__init__(learning_rate, **_adam_settings(beta_1, beta_2, epsilon), weight_decay=decay)
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW}
+class Adagrad(Optimizer):
+    """Divides by the root of the sum of all squares of the gradient so far (Duchi, Hazan and Singer, 2011).
+
+    v = v + g^2                 v starts as initial_accumulator_value
+    w = w - r g / sqrt(v + epsilon)
+    """
+
+    kind = "adagrad"
+
+    def __init__(
+        self,
+        learning_rate: schedules.Rate = 0.001,
+        initial_accumulator_value: float = 0.1,
+        epsilon: float = 1e-7,
+    ) -> None:
+        super().__init__(
+            learning_rate,
+            initial_accumulator_value=check_factor("initial_accumulator_value", initial_accumulator_value),
+            epsilon=check_factor("epsilon", epsilon),
+        )
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "sgd": SGD,
+    "rmsprop": RMSprop,
+    "adam": Adam,
+    "adamw": AdamW,
+    "adagrad": Adagrad,
+}
 
 
 def get(identifier: object) -> Optimizer:

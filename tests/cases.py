@@ -28,6 +28,7 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
     "rmsprop momentum centered": ("rmsprop", {"momentum": 0.5, "centered": True}),
     "adam": ("adam", {}),
     "adamw": ("adamw", {"weight_decay": 0.02}),
+    "adagrad": ("adagrad", {"initial_accumulator_value": 0.02}),
 }
 
 

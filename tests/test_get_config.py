@@ -41,6 +41,7 @@ EXAMPLES = {
         mc.RMSprop(0.1, 0.8, 0.7, 1e-6, centered=True),
         mc.Adam(mc.CosineDecay(0.1, 30), 0.8, 0.99, 1e-6),
         mc.AdamW(0.1, 0.01, 0.8, 0.99, 1e-6),
+        mc.Adagrad(0.1, 0.2, 1e-6),
     ],
     losses: [
         mc.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),

@@ -153,6 +153,7 @@ STEPS = {
     "rmsprop all": (ops.rmsprop_step, {"momentum": 0.5, "centered": True}, mc.RMSprop(momentum=0.5, centered=True)),
     "adam": (ops.adam_step, {"beta_1": 0.8}, mc.Adam(beta_1=0.8)),
     "adamw": (ops.adamw_step, {"weight_decay": 0.1}, mc.AdamW(weight_decay=0.1)),
+    "adagrad": (ops.adagrad_step, {"epsilon": 1e-3}, mc.Adagrad(epsilon=1e-3)),
 }
 
 
@@ -161,7 +162,7 @@ def test_optimizer_steps_work_in_place_and_equal_the_reference(name, dtype):
     step, arguments, optimizer = STEPS[name]
     w = normal(dtype, 13, 5)
     slots = ops.optimizer_slots(optimizer, w)
-    expected, expected_slots = w.astype(float), tuple(np.zeros(w.shape) for _ in slots)
+    expected, expected_slots = w.astype(float), reference.first_slots(optimizer.kind, w.astype(float), **optimizer.hyper)
     for t in range(1, 6):
         g = normal(dtype, 13, 5)
         counted = {"t": t} if "adam" in name else {}

@@ -169,6 +169,10 @@ MNC_INLINE vf v_update(const mnc_update_kind kind, const mnc_update *u, vf w, vf
         vf_store(s0, m);
         vf_store(s1, v);
         return vf_sub(w, vf_div(vf_mul(m, rate), vf_add(vf_sqrt(v), vf_set1((MNC_REAL)u->epsilon))));
+    case MNC_UPDATE_ADAGRAD:
+        v = v_flush(vf_fma(g, g, vf_load(s0)));
+        vf_store(s0, v);
+        return vf_sub(w, vf_div(vf_mul(rate, g), vf_sqrt(vf_add(v, vf_set1((MNC_REAL)u->epsilon)))));
     }
     return w;
 }
@@ -195,6 +199,7 @@ static void MNC_K(update)(const mnc_update *u, size_t n, mnc_real *w, mnc_real *
     case MNC_UPDATE_NESTEROV: update_as(MNC_UPDATE_NESTEROV, u, n, w, slots, g, stride); break;
     case MNC_UPDATE_RMSPROP: update_as(MNC_UPDATE_RMSPROP, u, n, w, slots, g, stride); break;
     case MNC_UPDATE_ADAM: update_as(MNC_UPDATE_ADAM, u, n, w, slots, g, stride); break;
+    case MNC_UPDATE_ADAGRAD: update_as(MNC_UPDATE_ADAGRAD, u, n, w, slots, g, stride); break;
     }
 }
 

@@ -121,6 +121,7 @@ typedef enum mnc_update_kind {
     MNC_UPDATE_NESTEROV,
     MNC_UPDATE_RMSPROP,
     MNC_UPDATE_ADAM,
+    MNC_UPDATE_ADAGRAD,
 } mnc_update_kind;
 
 /* One optimizer step as the kernels see it; mnc_update_make (net/optimizer.c) derives it from an mnc_optimizer. */

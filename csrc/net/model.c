@@ -81,7 +81,7 @@ static size_t locate(const mnc_model *model, size_t i, size_t row, size_t col) {
     return model->tensor_offset[i] + col / MNC_PANEL * step->panel_size + row * MNC_PANEL + col % MNC_PANEL;
 }
 
-static void write_real(const mnc_model *model, void *base, size_t i, double value) {
+void mnc_write_real(const mnc_model *model, void *base, size_t i, double value) {
     if (model->spec.dtype == MNC_FLOAT32)
         ((float *)base)[i] = (float)value;
     else
@@ -102,7 +102,7 @@ static void initialise_tensor(mnc_model *model, size_t i) {
             const double u = draws ? mnc_random_uniform(model->spec.seed, i, row * t->cols + col) : 0;
             /* as in Keras, both fans of a vector are its length */
             const size_t inputs = t->role == MNC_KERNEL ? t->rows : t->cols;
-            write_real(model, model->values, locate(model, i, row, col), initial_value(init, inputs, t->cols, u));
+            mnc_write_real(model, model->values, locate(model, i, row, col), initial_value(init, inputs, t->cols, u));
         }
 }
 

@@ -95,6 +95,8 @@ static inline bool mnc_is_rate(double x) { return x >= -1e38 && x <= 1e38; } /* 
 mnc_status mnc_spec_check(const mnc_spec *spec, mnc_error *err);
 
 /* ---------------------------------------------------------------- model.c */
+/* base[i] = value, rounded to the model's dtype. */
+void mnc_write_real(const mnc_model *model, void *base, size_t i, double value);
 /* l1 and l2 of one panel of a dense step. */
 double mnc_panel_penalty(const mnc_model *model, const mnc_step *step, size_t panel);
 

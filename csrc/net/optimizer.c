@@ -14,6 +14,7 @@ void mnc_optimizer_defaults(mnc_optimizer *optimizer, mnc_optimizer_kind kind) {
         .beta2 = 0.999,
         .epsilon = 1e-7,
         .weight_decay = kind == MNC_ADAMW ? 0.004 : 0.0,
+        .initial_accumulator_value = 0.1,
     };
 }
 
@@ -23,6 +24,7 @@ size_t mnc_optimizer_slots(const mnc_optimizer *o) {
     case MNC_RMSPROP: return 1 + (size_t)(o->momentum != 0) + (size_t)o->centered;
     case MNC_ADAM:
     case MNC_ADAMW: return 2;
+    case MNC_ADAGRAD: return 1;
     }
     return 0;
 }
@@ -40,6 +42,9 @@ static mnc_status optimizer_check(const mnc_optimizer *o, mnc_error *err) {
                         o->epsilon);
     if (!(o->weight_decay >= 0) || !isfinite(o->weight_decay))
         return mnc_fail(err, MNC_INVALID, "weight_decay must be finite and not negative, not %g", o->weight_decay);
+    if (!(o->initial_accumulator_value >= 0) || !isfinite(o->initial_accumulator_value))
+        return mnc_fail(err, MNC_INVALID, "initial_accumulator_value must be finite and not negative, not %g",
+                        o->initial_accumulator_value);
     return MNC_OK;
 }
 
@@ -66,6 +71,10 @@ void mnc_update_make(mnc_update *u, const mnc_optimizer *o, double rate, uint64_
         u->decay = o->kind == MNC_ADAMW ? o->weight_decay * rate : 0;
         u->rate = rate * sqrt(1 - mnc_power(o->beta2, t)) / (1 - mnc_power(o->beta1, t));
         break;
+    case MNC_ADAGRAD:
+        u->kind = MNC_UPDATE_ADAGRAD;
+        u->epsilon = o->epsilon;
+        break;
     }
 }
 
@@ -79,6 +88,8 @@ mnc_status mnc_model_set_optimizer(mnc_model *model, const mnc_optimizer *optimi
         for (size_t i = 0; i < 3; i++) mnc_release(slots[i]);
         return status;
     }
+    for (size_t i = 0; optimizer->kind == MNC_ADAGRAD && i < model->elements; i++)
+        mnc_write_real(model, slots[0], i, optimizer->initial_accumulator_value);
     for (size_t i = 0; i < 3; i++) {
         mnc_release(model->slots[i]);
         model->slots[i] = slots[i];

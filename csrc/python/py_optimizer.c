@@ -2,16 +2,25 @@
 #include "py_arrays.h"
 
 static int parse_hyper(PyObject *keywords, mnc_optimizer *optimizer, const char **isa) {
-    char *names[] = {"momentum", "nesterov", "rho",          "centered", "beta1",
-                     "beta2",    "epsilon",  "weight_decay", "isa",      NULL};
+    char *names[] = {"momentum",
+                     "nesterov",
+                     "rho",
+                     "centered",
+                     "beta1",
+                     "beta2",
+                     "epsilon",
+                     "weight_decay",
+                     "initial_accumulator_value",
+                     "isa",
+                     NULL};
     int nesterov = optimizer->nesterov, centered = optimizer->centered;
     PyObject *const nothing = PyTuple_New(0);
     if (!nothing) return -1;
-    if (!isa) names[8] = NULL; /* without its name, "isa" is an unknown keyword */
-    const int ok =
-        PyArg_ParseTupleAndKeywords(nothing, keywords, isa ? "|$dpdpddddz:optimizer" : "|$dpdpdddd:optimizer", names,
-                                    &optimizer->momentum, &nesterov, &optimizer->rho, &centered, &optimizer->beta1,
-                                    &optimizer->beta2, &optimizer->epsilon, &optimizer->weight_decay, isa);
+    if (!isa) names[9] = NULL; /* without its name, "isa" is an unknown keyword */
+    const int ok = PyArg_ParseTupleAndKeywords(
+        nothing, keywords, isa ? "|$dpdpdddddz:optimizer" : "|$dpdpddddd:optimizer", names, &optimizer->momentum,
+        &nesterov, &optimizer->rho, &centered, &optimizer->beta1, &optimizer->beta2, &optimizer->epsilon,
+        &optimizer->weight_decay, &optimizer->initial_accumulator_value, isa);
     Py_DECREF(nothing);
     optimizer->nesterov = nesterov != 0;
     optimizer->centered = centered != 0;

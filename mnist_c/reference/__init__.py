@@ -7,7 +7,7 @@ differences, published test vectors, Keras and PyTorch (tests/test_reference.py,
 |---|---|
 | `layers` | dense layer, activations, dropout, batch normalisation, penalties |
 | `losses` | softmax with cross-entropy, mean squared error, inner product |
-| `optimizers` | SGD, RMSprop, Adam, AdamW; learning-rate schedules |
+| `optimizers` | SGD, RMSprop, Adam, AdamW, Adagrad; learning-rate schedules |
 | `randomness` | Philox4x32-10; permutations, dropout masks and initial values drawn from it |
 | `network` | `Network`: all of it put together, with the arguments of the C core's network |
 
@@ -41,7 +41,19 @@ from .losses import (
     softmax_cross_entropy,
 )
 from .network import LAYER_DEFAULTS, Network
-from .optimizers import OPTIMIZERS, SCHEDULES, adam, adamw, flush, optimizer_slots, rates, rmsprop, sgd
+from .optimizers import (
+    OPTIMIZERS,
+    SCHEDULES,
+    adagrad,
+    adam,
+    adamw,
+    first_slots,
+    flush,
+    optimizer_slots,
+    rates,
+    rmsprop,
+    sgd,
+)
 from .randomness import dropout_keep, initial_values, permutation, philox4x32, uniforms
 
 __all__ = [
@@ -51,6 +63,7 @@ __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
     "Network",
+    "adagrad",
     "adam",
     "adamw",
     "batch_norm_backward",
@@ -61,6 +74,7 @@ __all__ = [
     "dense_forward",
     "dropout_keep",
     "dropout_mask",
+    "first_slots",
     "flush",
     "initial_values",
     "inner_product",

@@ -8,7 +8,7 @@ import numpy as np
 from . import layers as ly
 from .layers import ACTIVATIONS, Array
 from .losses import HEADS, one_hot, smooth_labels, softmax
-from .optimizers import OPTIMIZERS, optimizer_slots
+from .optimizers import OPTIMIZERS, first_slots, optimizer_slots
 from .randomness import dropout_keep, initial_values
 
 # A layer is a transformation ("dense": x W + b, "norm": batch normalisation, "map": nothing), then an activation,
@@ -106,11 +106,10 @@ class Network:
         return otherwise if i is None else self.values[i]
 
     def set_optimizer(self, kind: str, **hyper: Any) -> int:
-        """Chooses an optimizer of `OPTIMIZERS`, its slots zeroed. Returns the number of slots."""
+        """Chooses an optimizer of `OPTIMIZERS`, its slots as they start. Returns the number of slots."""
         self.optimizer, self.hyper, self.optimizer_step = OPTIMIZERS[kind], hyper, 0
-        n = optimizer_slots(kind, **hyper)
-        self.slots: list[tuple[Array, ...]] = [tuple(np.zeros_like(v) for _ in range(n)) for v in self.values]
-        return n
+        self.slots: list[tuple[Array, ...]] = [first_slots(kind, v, **hyper) for v in self.values]
+        return optimizer_slots(kind, **hyper)
 
     # ------------------------------------------------------------ forward
 

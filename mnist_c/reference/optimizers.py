@@ -4,8 +4,8 @@ An optimizer is a function
 
     (w, g, slots, rate, t, **hyper) -> (new w, new slots)
 
-of weights w and gradient g (one shape), the arrays it carries from step to step (`slots`, which start as zeros), the
-learning rate and the number t of the step, counted from 1. `optimizer_slots` says how many slots there are.
+of weights w and gradient g (one shape), the arrays it carries from step to step (`slots`), the
+learning rate and the number t of the step, counted from 1. `first_slots` gives the slots before the first step.
 """
 
 from collections.abc import Callable, Sequence
@@ -120,12 +120,37 @@ def adamw(
     return adam(w - w * weight_decay * rate, g, slots, rate, t, beta1=beta1, beta2=beta2, epsilon=epsilon)
 
 
-OPTIMIZERS: dict[str, Optimizer] = {"sgd": sgd, "rmsprop": rmsprop, "adam": adam, "adamw": adamw}
+def adagrad(
+    w: Array,
+    g: Array,
+    slots: Sequence[Array],
+    rate: float,
+    t: int,
+    *,
+    initial_accumulator_value: float = 0.1,
+    epsilon: float = 1e-7,
+) -> tuple[Array, Slots]:
+    """Adagrad (Duchi, Hazan and Singer, 2011): v = v + g^2,  w = w - rate g / sqrt(v + epsilon).
+
+    Slots: v, which starts as initial_accumulator_value.
+    """
+    v = flush(slots[0] + g**2)
+    return w - rate * g / np.sqrt(v + epsilon), (v,)
+
+
+OPTIMIZERS: dict[str, Optimizer] = {"sgd": sgd, "rmsprop": rmsprop, "adam": adam, "adamw": adamw, "adagrad": adagrad}
 
 
 def optimizer_slots(kind: str, *, momentum: float = 0.0, centered: bool = False, **_: Any) -> int:
     """How many slots an optimizer with these hyper-parameters carries."""
-    return {"sgd": int(momentum > 0), "rmsprop": 1 + (momentum > 0) + centered, "adam": 2, "adamw": 2}[kind]
+    counts = {"sgd": int(momentum > 0), "rmsprop": 1 + (momentum > 0) + centered, "adam": 2, "adamw": 2, "adagrad": 1}
+    return counts[kind]
+
+
+def first_slots(kind: str, w: Array, *, initial_accumulator_value: float = 0.1, **hyper: Any) -> Slots:
+    """The slots of the weights w before the first step: zeros, but for Adagrad's.    any shape -> as many of it"""
+    start = initial_accumulator_value if kind == "adagrad" else 0.0
+    return tuple(np.full_like(w, start) for _ in range(optimizer_slots(kind, **hyper)))
 
 
 # ---------------------------------------------------------------- schedules

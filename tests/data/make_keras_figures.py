@@ -66,6 +66,13 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, Any], str, dict[str, Any]]] = {
         "adamw",
         {"beta1": 0.7, "beta2": 0.95, "epsilon": 1e-5, "weight_decay": 0.1},
     ),
+    "adagrad": ("Adagrad", {}, "adagrad", {}),
+    "adagrad, all": (
+        "Adagrad",
+        {"learning_rate": 0.05, "initial_accumulator_value": 0.01, "epsilon": 1e-3},
+        "adagrad",
+        {"initial_accumulator_value": 0.01, "epsilon": 1e-3},
+    ),
     "momentum, inverse_time": ("SGD", {"learning_rate": "inverse_time", "momentum": 0.9}, "sgd", {"momentum": 0.9}),
     "adamw, cosine": ("AdamW", {"learning_rate": "cosine"}, "adamw", {}),
 }
@@ -230,7 +237,7 @@ def defaults() -> dict[str, dict[str, Any]]:
     """The hyper-parameters of optimizers that were given none."""
     return {
         name: {k: v for k, v in getattr(keras.optimizers, name)().get_config().items() if isinstance(v, float | bool)}
-        for name in ("SGD", "RMSprop", "Adam", "AdamW")
+        for name in ("SGD", "RMSprop", "Adam", "AdamW", "Adagrad")
     }
 
 
