@@ -67,14 +67,15 @@ typedef enum mnc_dtype { MNC_FLOAT32, MNC_FLOAT64 } mnc_dtype;
     X(LINEAR, "linear")                                                                                           \
     X(RELU, "relu")                                                                                               \
     X(LEAKY_RELU, "leaky_relu")                                                                                   \
-    X(TANH, "tanh") X(SIGMOID, "sigmoid") X(ELU, "elu") X(SELU, "selu") X(GELU, "gelu") X(GELU_TANH, "gelu_tanh") \
-        X(SILU, "silu") X(SOFTPLUS, "softplus")
+    X(TANH, "tanh")                                                                                               \
+    X(SIGMOID, "sigmoid") X(ELU, "elu") X(SELU, "selu") X(GELU, "gelu") X(GELU_TANH, "gelu_tanh") X(SILU, "silu") \
+        X(SOFTPLUS, "softplus")
 #define MNC_OPTIMIZERS(X) X(SGD, "sgd") X(RMSPROP, "rmsprop") X(ADAM, "adam") X(ADAMW, "adamw") X(ADAGRAD, "adagrad")
-#define MNC_RATES(X)                                                                                 \
-    X(RATE_CONSTANT, "constant")                                                                     \
-    X(RATE_STEP, "step")                                                                             \
-    X(RATE_INVERSE_TIME, "inverse_time") X(RATE_COSINE, "cosine") X(RATE_EXPONENTIAL, "exponential") \
-        X(RATE_ONE_CYCLE, "one_cycle")
+#define MNC_RATES(X)                     \
+    X(RATE_CONSTANT, "constant")         \
+    X(RATE_STEP, "step")                 \
+    X(RATE_INVERSE_TIME, "inverse_time") \
+    X(RATE_COSINE, "cosine") X(RATE_EXPONENTIAL, "exponential") X(RATE_ONE_CYCLE, "one_cycle")
 #define MNC_LIST_VALUE(value, name) MNC_##value,
 #define MNC_LIST_NAME(value, name) [MNC_##value] = name,
 #define MNC_LIST_COUNT(value, name) +1
@@ -126,6 +127,8 @@ typedef enum mnc_head {
     MNC_HEAD_MEAN_SQUARED_ERROR,    /* mean_j (z_j - y_j)^2 */
     MNC_HEAD_INNER_PRODUCT,         /* B sum_j z_j y_j: gradients are then the products of y with the Jacobian;
                                * mnc_evaluate takes B = 1 */
+    MNC_HEAD_BINARY_CROSS_ENTROPY,  /* mean_j -y_j log p_j - (1 - y_j) log(1 - p_j), p = sigmoid(z); the last
+                                     * activation must be linear */
 } mnc_head;
 
 typedef struct mnc_spec {
@@ -135,8 +138,8 @@ typedef struct mnc_spec {
     size_t n_layers;
     const mnc_layer *layers;
     mnc_head head;
-    double label_smoothing;  /* cross-entropy: y (1 - s) + s / C */
-    bool outputs_are_logits; /* mnc_evaluate returns z instead of softmax(z) */
+    double label_smoothing;  /* cross-entropy: y (1 - s) + s / C; binary: y (1 - s) + s / 2 */
+    bool outputs_are_logits; /* mnc_evaluate returns z instead of softmax(z) or sigmoid(z) */
     uint64_t seed;
     size_t reduce_rows; /* chains over batch rows are cut here (part of the arithmetic); a multiple of 16 */
 } mnc_spec;
@@ -251,7 +254,8 @@ typedef struct mnc_job {
     /* in and out */
     size_t batches_done;
     double loss_sum;  /* sum over rows of weight * loss, plus batch rows * penalty per batch */
-    uint64_t correct; /* rows whose largest output is at the largest target (not for the inner-product head) */
+    uint64_t correct; /* rows whose largest output is at the largest target, or, of one output of binary cross-entropy,
+                       * on the side of the target (not for the inner-product head) */
     size_t rows_done;
 } mnc_job;
 

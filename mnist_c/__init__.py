@@ -51,7 +51,7 @@ from .layers import (
     Rescaling,
     Softmax,
 )
-from .losses import CategoricalCrossentropy, MeanSquaredError, SparseCategoricalCrossentropy
+from .losses import BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError, SparseCategoricalCrossentropy
 from .model import Sequential
 from .optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from .regularizers import L1, L1L2, L2
@@ -95,6 +95,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "BatchNormalization",
+    "BinaryCrossentropy",
     "CategoricalCrossentropy",
     "Constant",
     "CosineDecay",

@@ -91,7 +91,7 @@ class Network:
     kernel_init and bias_init (tuples (kind, fan, a, b); kind "constant", "uniform", "normal", "truncated_normal",
     "scaled_uniform", "scaled_normal"; fan "in", "out", "avg"), l1, l2, bias_l1, bias_l2, momentum, epsilon, center,
     scale, activation ("linear", "relu" and so on, see mnc.h), slope, dropout. head:
-    "softmax_cross_entropy", "mean_squared_error", "inner_product"."""
+    "softmax_cross_entropy", "mean_squared_error", "inner_product", "binary_cross_entropy"."""
 
     def __new__(
         cls,

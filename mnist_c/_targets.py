@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._inputs import Array, as_array, describe
-from ._plan import CROSS_ENTROPY
+from ._plan import BINARY, CROSS_ENTROPY
 
 
 class Targets(NamedTuple):
@@ -19,6 +19,10 @@ class Targets(NamedTuple):
     def classes(self) -> NDArray[Any]:
         """The class of each row (n,): its label, or where its largest value is."""
         return self.labels if self.labels is not None else np.asarray(self.values).argmax(axis=1)
+
+    def yes_or_no(self) -> "Targets":
+        """Values of one output as the classes 0 and 1 on either side of 1/2."""
+        return Targets((np.asarray(self.values)[:, 0] > 0.5).astype(np.int32), None)
 
     def rows(self, part: slice) -> "Targets":
         labels, values = self
@@ -118,7 +122,8 @@ def targets(value: object, *, n: int, outputs: int, head: str, name: str = "y") 
     """What n rows should come to, for a network with so many outputs and that head.
 
     Cross-entropy takes classes: integers or whole floats (n,) or (n, 1), one-hot rows of any dtype, probabilities
-    (n, outputs). Mean squared error takes values (n, outputs) as well, and (n,) for one output.
+    (n, outputs). Mean squared error takes values (n, outputs) as well, and (n,) for one output; binary cross-entropy
+    the same from 0 to 1.
     """
     y = as_array(value, name)
     _check_text(y, name)
@@ -128,6 +133,11 @@ def targets(value: object, *, n: int, outputs: int, head: str, name: str = "y") 
         y = y.astype(np.uint8)
     if y.ndim == 2 and is_one_hot(y):
         return Targets(y.argmax(axis=1).astype(np.int32), None)
+    if head == BINARY and (y.ndim == 2 or outputs == 1) and (y.min() < 0 or y.max() > 1):
+        raise ValueError(
+            f"{name} must be 0 or 1, or probabilities in between, for binary cross-entropy, "
+            f"but goes from {y.min():g} to {y.max():g}"
+        )
     if head != CROSS_ENTROPY and (y.ndim == 2 or outputs == 1):
         return Targets(None, np.ascontiguousarray(y.reshape(n, outputs), dtype=np.float64))
     if y.ndim == 2:
@@ -177,13 +187,18 @@ def _class_weights(value: object, labels: Array, classes: int) -> NDArray[np.flo
     return per_class[labels]
 
 
-def weights(sample_weight: object, class_weight: object, y: Targets, outputs: int) -> NDArray[np.float64] | None:
-    """Weights of rows, float64 (n,), or None if there are none: sample weights times those of their classes."""
-    labels = y.classes()
+def weights(
+    sample_weight: object, class_weight: object, y: Targets, outputs: int, binary: bool = False
+) -> NDArray[np.float64] | None:
+    """Weights of rows, float64 (n,), or None if there are none: sample weights times those of their classes.
+
+    binary: one output stands for the classes 0 and 1.
+    """
+    labels = (y.yes_or_no() if binary and outputs == 1 else y).classes()
     result = None if sample_weight is None else _row_weights(sample_weight, len(labels))
     if class_weight is not None:
-        if outputs < 2:
+        if outputs < 2 and not binary:
             raise ValueError("class_weight needs classes, but the model has one output")
-        by_class = _class_weights(class_weight, labels, outputs)
+        by_class = _class_weights(class_weight, labels, max(outputs, 2))
         result = by_class if result is None else result * by_class
     return result

@@ -82,7 +82,7 @@ def alone(model: "Sequential") -> Iterator[None]:
 
 def run(model: "Sequential", job: Run) -> History:
     """Trains; the record is in model.history from the first epoch on, so that an interrupt does not lose it."""
-    metric = model.metric if model._state.plan.outputs > 1 else None
+    metric = model.metric if model._has_accuracy else None
     history = _history(model, job, metric)
     model.stop_training = False
     return Training(model, job, history, Progress(job.verbose, job.epochs, job.steps, metric)).run()

@@ -295,12 +295,15 @@ class Sequential(Structure):
         self._build_for(feed.plan)
         self._state.use_head(feed.head)
         loss, accuracy, outputs = self._score(data)
+        if feed.plan.outputs == 1 and feed.binary:  # no and yes
+            middle = 0.0 if feed.head.key[2] else 0.5
+            targets, outputs = targets.yes_or_no(), np.hstack([np.full_like(outputs, middle), outputs])
         if shown:
             seconds = time.perf_counter() - start
             print(progress.format_line(-(-data.rows // size), seconds, self._logs(loss, accuracy)))
         if return_dict:
             return self._logs(loss, accuracy)
-        classes = feed.plan.outputs
+        classes = outputs.shape[1]
         cells = count_cells(targets.classes(), outputs.argmax(axis=1), classes) if classes > 1 else None
         return Evaluation(loss, accuracy, cells)
 
@@ -316,7 +319,11 @@ class Sequential(Structure):
 
     def _share(self, correct: int, rows: int) -> float:
         """The accuracy; nan where one output leaves nothing to choose."""
-        return correct / rows if self._state.plan.outputs > 1 else math.nan
+        return correct / rows if self._has_accuracy else math.nan
+
+    @property
+    def _has_accuracy(self) -> bool:
+        return self._state.plan.outputs > 1 or (self.loss is not None and self.loss.head == _plan.BINARY)
 
     def predict(self, x: object, batch_size: int | None = None, verbose: object = 0) -> NDArray[Any]:
         """What the last layer gives, without dropout: probabilities (n, C) after a softmax. dtype is the model's.

@@ -176,6 +176,26 @@ def softmax_cross_entropy(
     return loss, dz
 
 
+def binary_cross_entropy(
+    z: ArrayLike,
+    y: ArrayLike,
+    *,
+    label_smoothing: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+    isa: str | None = None,
+) -> tuple[float, Array]:
+    """Mean over rows and columns of weight * -(y log p + (1 - y) log(1 - p)), p = sigmoid(z), and its gradient:
+
+        dz = (p - y) weight / (B C)
+
+    z, y (B, C) (or y (B,) labels for C > 1); sample_weight (B,) -> loss, dz (B, C)
+    """
+    (z_,) = _reals(z)
+    layer = _Layer(_rows(z_, "z"), [_IDENTITY], [], _plan.BINARY, isa, label_smoothing=label_smoothing)
+    loss, dz, _ = layer.backward(**_targets_of(y, z_, _plan.BINARY, sample_weight))
+    return loss, dz
+
+
 def mean_squared_error(
     a: ArrayLike, y: ArrayLike, *, sample_weight: ArrayLike | None = None, isa: str | None = None
 ) -> tuple[float, Array]:

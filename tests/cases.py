@@ -15,6 +15,7 @@ from mnist_c import _core, reference
 
 ISAS: tuple[str, ...] = _core.config()["isas"]
 ACTIVATIONS = tuple(reference.ACTIVATIONS)
+OF_LOGITS = ("softmax_cross_entropy", "binary_cross_entropy")  # heads whose last activation is their own
 KINKED = ("relu", "leaky_relu", "elu", "selu")
 
 # Name: kind and hyper-parameters of every optimizer, with every formula that they choose between.
@@ -72,6 +73,8 @@ def classes_of(rows: int, classes: int, seed: int = 2) -> np.ndarray:
 
 def targets_for(head: str, rows: int, outputs: int, kind: str = "labels") -> np.ndarray:
     """Labels or probabilities for cross-entropy, numbers for other heads. (All are exact float32 numbers.)"""
+    if head == "binary_cross_entropy":
+        return (words(9, rows, outputs) % 9) / 8.0
     if head != "softmax_cross_entropy":
         return exact(6, rows, outputs).astype(np.float32).astype(np.float64)
     if kind == "labels":
@@ -133,6 +136,10 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "squared error": network(
         130, dense(130, "sigmoid", dropout=0.1), dense(9, "tanh", l2=1e-3), head="mean_squared_error"
     ),
+    "binary cross-entropy, smoothing": network(
+        130, dense(37, "relu", dropout=0.1), dense(9, l2=1e-3), head="binary_cross_entropy", label_smoothing=0.1
+    ),
+    "binary cross-entropy of one output": network(37, dense(17, "tanh"), dense(1), head="binary_cross_entropy"),
     "one layer, inner product": network(785, dense(18, l2=1e-3), head="inner_product"),
     "inner product": network(37, dense(17, "leaky_relu"), dense(4, "sigmoid"), head="inner_product"),
 }

@@ -199,6 +199,11 @@ def head_delta(net: Reference, outputs: Bounded, y: np.ndarray, weights: np.ndar
             s = net.label_smoothing
             t = t.times(constant(1 - s)).plus(constant(s / classes)).rounded()
         return softmax(outputs).minus(t).rounded().times(scale).rounded()
+    if net.head == "binary_cross_entropy":
+        s = net.label_smoothing
+        t = exact(y).times(constant(1 - s)).plus(constant(s / 2)).rounded() if s else exact(y)
+        p = sigmoid(outputs, 0)[0]
+        return p.minus(t).rounded().times(constant(1 / classes)).rounded().times(scale).rounded()
     if net.head == "mean_squared_error":
         return outputs.minus(exact(y)).rounded().times(constant(2 / classes)).rounded().times(scale).rounded()
     return exact(y).times(w).rounded()

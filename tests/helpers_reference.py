@@ -127,7 +127,7 @@ def networks(structure: str, activation: str, head: str) -> Iterator[tuple[str, 
         layers = [{**layer, **(factors if layer["kind"] == "dense" else {})} for layer in first]
         layers[-1] = {**layers[-1], "activation": activation, "slope": 0.2}
         last = {"kind": "dense", "units": 3, **factors}
-        if head != "softmax_cross_entropy":
+        if head not in ("softmax_cross_entropy", "binary_cross_entropy"):
             last |= {"activation": activation, "slope": 0.2}
         else:
             arguments = {**arguments, "label_smoothing": 0.1 if penalty == "all" else 0.0}

@@ -46,6 +46,7 @@ EXAMPLES = {
     losses: [
         mc.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
         mc.SparseCategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
+        mc.BinaryCrossentropy(from_logits=True, label_smoothing=0.1),
         mc.MeanSquaredError(),
     ],
     layers: [

@@ -612,6 +612,69 @@ def test_one_output_has_no_accuracy(capsys):
     assert "accuracy" not in capsys.readouterr().out
 
 
+def test_binary_cross_entropy_learns_yes_and_no(tmp_path):
+    y = (X[:, 0] > X[:, 1]).astype(int)
+    logits = mc.Sequential([mc.Dense(8, "relu", input_dim=FEATURES), mc.Dense(1)], seed=0)
+    logits.fit(X, y, epochs=40, optimizer=mc.Adam(0.02), loss=mc.BinaryCrossentropy(from_logits=True), verbose=0)
+    model = mc.Sequential([mc.Dense(8, "relu", input_dim=FEATURES), mc.Dense(1, "sigmoid")], seed=0)
+    history = model.fit(
+        X, y[:, None], epochs=40, optimizer=mc.Adam(0.02), loss="binary_crossentropy", validation_split=0, verbose=0
+    )
+    assert model.weights_hash() == logits.weights_hash()
+    assert list(history.history) == ["loss", "accuracy"]
+    result, p = model.evaluate(X, y, verbose=0), model.predict(X)[:, 0]
+    np.testing.assert_allclose(p, 1 / (1 + np.exp(-logits.predict(X)[:, 0].astype(float))), rtol=1e-6)
+    assert result.accuracy == ((p > 0.5) == y).mean() > 0.95
+    assert result.loss == pytest.approx(float(mc.BinaryCrossentropy()(y, p)), rel=1e-5)
+    assert result.confusion_matrix.tolist() == [[((p > 0.5) == b)[y == a].sum() for b in (0, 1)] for a in (0, 1)]
+    assert logits.evaluate(X, y, verbose=0).confusion_matrix.tolist() == result.confusion_matrix.tolist()
+    weighted = model.evaluate(X, y, sample_weight=np.where(y == 1, 3.0, 1.0), verbose=0).loss
+    model.fit(X, y, epochs=1, batch_size=len(X), optimizer=mc.SGD(0.0), class_weight={1: 3.0}, verbose=0)
+    assert model.history.history["loss"][0] == pytest.approx(weighted, rel=1e-6)
+    model.save(tmp_path / "m.safetensors")
+    again = mc.load_model(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(again.predict(X)[:, 0], p)
+    assert again.loss == mc.BinaryCrossentropy()
+    assert mc.gradient_check(model, X[:9], y[:9]).passed
+    assert mc.testing.check_backprop(model.gradients(X[:9], y[:9]), model, X[:9], y[:9]).passed
+    trace = model.trace(X[:5], y[:5])
+    np.testing.assert_allclose(trace["dense_1/delta"][:, 0], (trace["output"][:, 0] - y[:5]) / 5, rtol=1e-6)
+
+
+def test_binary_cross_entropy_of_several_outputs_takes_labels_and_rows():
+    hashes = set()
+    for y in (Y, np.eye(CLASSES)[Y]):
+        model = mc.Sequential([mc.Dense(CLASSES, "sigmoid", input_dim=FEATURES)], seed=0)
+        model.fit(X, y, loss=mc.BinaryCrossentropy(label_smoothing=0.1), epochs=2, verbose=0)
+        hashes.add(model.weights_hash())
+    assert len(hashes) == 1
+    many = (X[:, :CLASSES] > 0.5).astype(float)  # several yes in a row
+    model.fit(X, many, loss=mc.BinaryCrossentropy(), epochs=2, verbose=0)
+    p = model.predict(X)
+    expected = -(many * np.log(p) + (1 - many) * np.log(1 - p)).mean()
+    assert model.evaluate(X, many, verbose=0).loss == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layers", "loss", "y", "message"),
+    [
+        ([mc.Dense(3, "softmax")], "binary_crossentropy", Y % 3, "does not go with softmax"),
+        ([mc.Dense(3)], "binary_crossentropy", Y % 3, r"BinaryCrossentropy\(from_logits=True\)"),
+        ([mc.Dense(3, "tanh")], "binary_crossentropy", Y % 3, "activation='sigmoid'"),
+        ([mc.Dense(3, "sigmoid")], mc.BinaryCrossentropy(from_logits=True), Y % 3, "twice"),
+        ([mc.Dense(3, "sigmoid"), mc.Dropout(0.5)], "binary_crossentropy", Y % 3, "Dropout"),
+        ([mc.Dense(3, "sigmoid")], "categorical_crossentropy", Y % 3, "softmax"),
+        ([mc.Dense(1, "sigmoid")], "binary_crossentropy", Y + 1, "0 or 1"),
+        ([mc.Dense(1, "sigmoid")], "categorical_crossentropy", Y % 2, "binary_crossentropy"),
+        ([mc.Dense(1, "sigmoid")], None, Y % 2, "binary_crossentropy"),
+    ],
+)
+def test_what_does_not_go_with_binary_cross_entropy_is_refused(layers, loss, y, message):
+    model = mc.Sequential([mc.Input((FEATURES,)), *(type(la).from_config(la.get_config()) for la in layers)], seed=0)
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, y, loss=loss, verbose=0)
+
+
 def test_arguments_of_keras_without_a_meaning_here_are_accepted():
     model = make_model()
     model.compile("adam", "categorical_crossentropy", jit_compile=True, run_eagerly=False)

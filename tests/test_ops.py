@@ -76,6 +76,15 @@ def test_softmax(dtype):
     close(ops.softmax(z), reference.softmax(z.astype(float)), dtype)
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_binary_cross_entropy(smoothing, dtype):
+    z, y, w = normal(dtype, 11, 5) * 4, np.abs(normal(dtype, 11, 5)) % 1, np.linspace(0.5, 2, 11)
+    loss, dz = ops.binary_cross_entropy(z, y, label_smoothing=smoothing, sample_weight=w)
+    expected_loss, expected = reference.binary_cross_entropy(z.astype(float), y.astype(float), w, smoothing)
+    assert loss == pytest.approx(expected_loss, rel=TOLERANCE[dtype])
+    close(dz, expected, dtype)
+
+
 @pytest.mark.parametrize("size", [0.0, 88.0, 104.0, 1e4])
 def test_softmax_does_not_overflow(size, dtype):
     z = np.array([[size, 0, -size], [-size, -size, size]], dtype=dtype)
@@ -162,7 +171,10 @@ def test_optimizer_steps_work_in_place_and_equal_the_reference(name, dtype):
     step, arguments, optimizer = STEPS[name]
     w = normal(dtype, 13, 5)
     slots = ops.optimizer_slots(optimizer, w)
-    expected, expected_slots = w.astype(float), reference.first_slots(optimizer.kind, w.astype(float), **optimizer.hyper)
+    expected, expected_slots = (
+        w.astype(float),
+        reference.first_slots(optimizer.kind, w.astype(float), **optimizer.hyper),
+    )
     for t in range(1, 6):
         g = normal(dtype, 13, 5)
         counted = {"t": t} if "adam" in name else {}

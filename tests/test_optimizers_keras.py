@@ -133,6 +133,8 @@ def test_losses_equal_the_figures_of_keras():
         "cross-entropy, weights": ref.softmax_cross_entropy(z, labels, weights),
         "cross-entropy, smoothing 0.1": ref.softmax_cross_entropy(z, labels, None, 0.1),
         "cross-entropy, smoothing 0.1, weights": ref.softmax_cross_entropy(z, labels, weights, 0.1),
+        "binary, smoothing 0.1": ref.binary_cross_entropy(z, np.abs(targets), None, 0.1),
+        "binary, weights": ref.binary_cross_entropy(z, np.abs(targets), weights),
         "squared": ref.mean_squared_error(z, targets),
         "squared, weights": ref.mean_squared_error(z, targets, weights),
     }

@@ -17,7 +17,10 @@ from mnist_c import reference as ref
 def test_gradients_equal_four_point_differences(structure, activation):
     checked = skipped = 0
     for head in ref.HEADS:
-        y = np.arange(7) % 3 if head == "softmax_cross_entropy" else normal(2, 7, 3)
+        y = {
+            "softmax_cross_entropy": np.arange(7) % 3,
+            "binary_cross_entropy": np.arange(21).reshape(7, 3) % 5 / 4,
+        }.get(head, normal(2, 7, 3))
         for penalty, net in networks(structure, activation, head):
             weights = None if penalty == "none" else np.abs(normal(3, 7))
             for training in (True, False) if "norm" in structure else (True,):
@@ -112,6 +115,17 @@ def test_softmax_cross_entropy_is_its_definition():
         loss -= w[b] * math.fsum(y[j] * math.log(p[j]) for j in range(4)) / 6
     assert ref.softmax_cross_entropy(z, labels, w, smoothing)[0] == pytest.approx(loss, rel=1e-14)
     assert ref.softmax_cross_entropy(z, ref.one_hot(labels, 4), w, smoothing)[0] == pytest.approx(loss, rel=1e-14)
+
+
+def test_binary_cross_entropy_is_its_definition_and_survives_large_logits():
+    z, w, y = 3 * normal(1, 6, 4), np.abs(normal(2, 6)), np.abs(normal(3, 6, 4)) % 1
+    p, s = 1 / (1 + np.exp(-z)), 0.1
+    t = y * (1 - s) + s / 2
+    rows = -(t * np.log(p) + (1 - t) * np.log(1 - p)).mean(axis=1)
+    assert ref.binary_cross_entropy(z, y, w, s)[0] == pytest.approx((w * rows).mean(), rel=1e-13)
+    loss, dz = ref.binary_cross_entropy(np.array([[1e4, -1e4, 40.0, -1e4]]), np.array([[1.0, 1, 1, 0]]))
+    assert loss == pytest.approx(2500 + math.exp(-40) / 4, rel=1e-15)
+    np.testing.assert_allclose(dz, [[0, -0.25, 0, 0]], atol=1e-17)
 
 
 def test_softmax_survives_large_logits():

@@ -89,7 +89,7 @@ typedef struct mnc_head_args {
     const mnc_real *weights; /* NULL: ones */
     double smoothing;
     size_t batch;      /* B of the mean; not the number of rows here */
-    mnc_real *outputs; /* NULL, or [row, classes]: softmax(a) or, with raw_outputs or another head, a */
+    mnc_real *outputs; /* NULL, or [row, classes]: softmax(a), sigmoid(a) or, with raw_outputs or another head, a */
     bool raw_outputs;
     mnc_real *delta;   /* NULL, or [row, ld] */
     double *losses;    /* [row]: weight * loss */

@@ -6,7 +6,7 @@ differences, published test vectors, Keras and PyTorch (tests/test_reference.py,
 | module | contents |
 |---|---|
 | `layers` | dense layer, activations, dropout, batch normalisation, penalties |
-| `losses` | softmax with cross-entropy, mean squared error, inner product |
+| `losses` | softmax with cross-entropy, sigmoid with binary cross-entropy, mean squared error, inner product |
 | `optimizers` | SGD, RMSprop, Adam, AdamW, Adagrad; learning-rate schedules |
 | `randomness` | Philox4x32-10; permutations, dropout masks and initial values drawn from it |
 | `network` | `Network`: all of it put together, with the arguments of the C core's network |
@@ -33,6 +33,7 @@ from .layers import (
 )
 from .losses import (
     HEADS,
+    binary_cross_entropy,
     inner_product,
     mean_squared_error,
     one_hot,
@@ -70,6 +71,7 @@ __all__ = [
     "batch_norm_backward_inference",
     "batch_norm_inference",
     "batch_norm_training",
+    "binary_cross_entropy",
     "dense_backward",
     "dense_forward",
     "dropout_keep",

@@ -182,6 +182,8 @@ class Network:
         if y.ndim == 1:
             y = one_hot(y, self._outputs(), self.dtype)
         y = y.astype(self.dtype)
+        if self.head == "binary_cross_entropy":
+            return smooth_labels(y, self.label_smoothing, 2)
         return smooth_labels(y, self.label_smoothing) if self.head == "softmax_cross_entropy" else y
 
     def _outputs(self) -> int:
@@ -274,8 +276,9 @@ class Network:
     def predict(self, x: Array) -> Array:
         """Probabilities, or the outputs themselves if they are to be logits or there is no softmax.    -> (B, C)"""
         outputs = self.forward(x, training=False)[0]
-        wants_softmax = self.head == "softmax_cross_entropy" and not self.outputs_are_logits
-        return softmax(outputs) if wants_softmax else outputs
+        if self.outputs_are_logits or self.head not in ("softmax_cross_entropy", "binary_cross_entropy"):
+            return outputs
+        return softmax(outputs) if self.head == "softmax_cross_entropy" else ly.sigmoid(outputs)
 
     def evaluate(self, x: Array, y: Array, weights: Array | None = None) -> tuple[float, int, Array]:
         """(sum over rows of weight * loss without penalties, number of right rows, what `predict` gives).
@@ -288,8 +291,13 @@ class Network:
         return loss_sum, self._right(outputs, y), self.predict(x)
 
     def _right(self, outputs: Array, y: Array) -> int:
-        """Rows whose largest output is where the largest target is (the first one, if several are equal)."""
+        """Rows whose largest output is where the largest target is (the first one, if several are equal).
+
+        One output of binary cross-entropy is right on the target's side of 1/2.
+        """
         y = np.asarray(y)
+        if self.head == "binary_cross_entropy" and outputs.shape[1] == 1:
+            return int(((outputs > 0) == (y > 0.5)).sum())
         return int((outputs.argmax(axis=1) == (y if y.ndim == 1 else y.argmax(axis=1))).sum())
 
 

@@ -186,12 +186,16 @@ def losses() -> dict[str, float]:
     sparse = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     smooth = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
     squared = keras.losses.MeanSquaredError()
-    one_hot = np.eye(4)[labels]
+    one_hot, shares = np.eye(4)[labels], np.abs(targets)
+    binary = keras.losses.BinaryCrossentropy(from_logits=True)
+    smooth_binary = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.1)
     return {
         "cross-entropy": float(array(sparse(labels, z))),
         "cross-entropy, weights": float(array(sparse(labels, z, sample_weight=weights))),
         "cross-entropy, smoothing 0.1": float(array(smooth(one_hot, z))),
         "cross-entropy, smoothing 0.1, weights": float(array(smooth(one_hot, z, sample_weight=weights))),
+        "binary, smoothing 0.1": float(array(smooth_binary(shares, z))),
+        "binary, weights": float(array(binary(shares, z, sample_weight=weights))),
         "squared": float(array(squared(targets, z))),
         "squared, weights": float(array(squared(targets, z, sample_weight=weights))),
     }
