@@ -63,13 +63,13 @@ const char *mnc_isa_name(size_t i);
 typedef enum mnc_dtype { MNC_FLOAT32, MNC_FLOAT64 } mnc_dtype;
 
 /* Each list gives an enum's values and their names, and so all that is enumerated over them. */
-#define MNC_ACTIVATIONS(X)                                                                                        \
-    X(LINEAR, "linear")                                                                                           \
-    X(RELU, "relu")                                                                                               \
-    X(LEAKY_RELU, "leaky_relu")                                                                                   \
-    X(TANH, "tanh")                                                                                               \
-    X(SIGMOID, "sigmoid") X(ELU, "elu") X(SELU, "selu") X(GELU, "gelu") X(GELU_TANH, "gelu_tanh") X(SILU, "silu") \
-        X(SOFTPLUS, "softplus")
+#define MNC_ACTIVATIONS(X)      \
+    X(LINEAR, "linear")         \
+    X(RELU, "relu")             \
+    X(LEAKY_RELU, "leaky_relu") \
+    X(TANH, "tanh")             \
+    X(SIGMOID, "sigmoid")       \
+    X(ELU, "elu") X(SELU, "selu") X(GELU, "gelu") X(GELU_TANH, "gelu_tanh") X(SILU, "silu") X(SOFTPLUS, "softplus")
 #define MNC_OPTIMIZERS(X) X(SGD, "sgd") X(RMSPROP, "rmsprop") X(ADAM, "adam") X(ADAMW, "adamw") X(ADAGRAD, "adagrad")
 #define MNC_RATES(X)                     \
     X(RATE_CONSTANT, "constant")         \
@@ -220,6 +220,8 @@ typedef enum mnc_optimizer_kind { MNC_OPTIMIZERS(MNC_LIST_VALUE) } mnc_optimizer
  *            w -= m r sqrt(1 - beta2^t) / (1 - beta1^t) / (sqrt(v) + epsilon)
  *   ADAMW    w -= w weight_decay r, then ADAM
  *   ADAGRAD  v += g^2;  w -= r g / sqrt(v + epsilon);  v starts as initial_accumulator_value
+ * Before, g is clipped by at most one of (0: not): clipvalue, each element to [-c, c]; clipnorm, each tensor's norm, and
+ * global_clipnorm, that of all together: g *= c / norm where the norm is above c.
  * Slots: SGD with momentum m; RMSPROP v, then m, then a, those in use; ADAM and ADAMW m, v; ADAGRAD v. */
 typedef struct mnc_optimizer {
     mnc_optimizer_kind kind;
@@ -230,13 +232,14 @@ typedef struct mnc_optimizer {
     double beta1, beta2, epsilon;
     double weight_decay;
     double initial_accumulator_value;
+    double clipvalue, clipnorm, global_clipnorm;
 } mnc_optimizer;
 
 void mnc_optimizer_defaults(mnc_optimizer *optimizer, mnc_optimizer_kind kind);
 size_t mnc_optimizer_slots(const mnc_optimizer *optimizer);
 /* Sets the optimizer with slots as they start, zero but for ADAGRAD's, and optimizer_step 0. */
 mnc_status mnc_model_set_optimizer(mnc_model *model, const mnc_optimizer *optimizer, mnc_error *err);
-/* One step on plain arrays real[n], in place; the arithmetic of mnc_fit. t counts from 1. Unused slots may be NULL. */
+/* One step on plain arrays real[n], in place; the arithmetic of mnc_fit for a tensor of this size, the only one. t counts from 1. Unused slots may be NULL. */
 mnc_status mnc_optimizer_apply(mnc_context *context, mnc_dtype dtype, const mnc_optimizer *optimizer, double rate,
                                uint64_t t, size_t n, void *w, void *const slots[3], const void *gradient,
                                mnc_error *err);

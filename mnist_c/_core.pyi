@@ -56,8 +56,8 @@ def optimizer_apply(
     **hyper: Any,
 ) -> None:
     """In place on writable C-contiguous float32 or float64 arrays of one shape. hyper: momentum, nesterov, rho,
-    centered, beta1, beta2, epsilon, weight_decay, initial_accumulator_value; kind: "sgd", "rmsprop", "adam", "adamw",
-    "adagrad"."""
+    centered, beta1, beta2, epsilon, weight_decay, initial_accumulator_value, clipvalue, clipnorm,
+    global_clipnorm; kind: "sgd", "rmsprop", "adam", "adamw", "adagrad"."""
 
 @final
 class Data:

@@ -6,28 +6,51 @@ new object starts afresh.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 from . import schedules
 from ._config import Configurable, make, public_subclasses
 from ._lookup import check_factor, check_share, look_up, wrong_type
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 _CORE_NAMES = {"beta_1": "beta1", "beta_2": "beta2"}
+
+
+class Clipping(TypedDict, total=False):
+    """The arguments that all optimizers have: at most one of them."""
+
+    clipvalue: float | None
+    clipnorm: float | None
+    global_clipnorm: float | None
 
 
 class Optimizer(Configurable):
     """Base of all optimizers. `learning_rate` may be assigned at any time, the rest is fixed once made.
 
-    learning_rate: a number, a schedule of `mnist_c.schedules` or any function step -> rate.
+    learning_rate: a number, a schedule of `mnist_c.schedules` or any function step -> rate. All optimizers take one of
+
+    clipvalue        c: every element of a gradient is kept in [-c, c]
+    clipnorm         c: the gradient of a weight whose norm is larger than c is multiplied by c / norm
+    global_clipnorm  c: the same with the norm of all gradients together (Pascanu, Mikolov and Bengio, 2013)
+
+    Clipping by a norm needs all gradients before it uses any, which makes training slower.
     """
 
     kind: ClassVar[str]  # the core's name
     learning_rate: schedules.Rate
     hyper: dict[str, Any]  # the rest, as the core calls it
 
-    def __init__(self, learning_rate: schedules.Rate, **settings: Any) -> None:
+    def __init__(self, learning_rate: schedules.Rate, clipping: Clipping, **settings: Any) -> None:
+        settings |= _check_clipping(clipping, type(self).__name__)
         vars(self).update(settings, hyper={_CORE_NAMES.get(name, name): value for name, value in settings.items()})
         self.learning_rate = learning_rate
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor, as values that JSON can hold; of clipping, the one that was given."""
+        given = {name: vars(self)[name] for name in Clipping.__annotations__ if name in vars(self)}
+        return super().get_config() | given
 
     def __setattr__(self, name: str, value: object) -> None:
         if name != "learning_rate":
@@ -37,6 +60,19 @@ class Optimizer(Configurable):
     def __repr__(self) -> str:
         settings = {"learning_rate": self.learning_rate, **vars(self)}
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in settings.items() if k != 'hyper')})"
+
+
+def _check_clipping(clipping: Mapping[str, Any], name: str) -> dict[str, float]:
+    """The one that is given, checked."""
+    if unknown := set(clipping) - set(Clipping.__annotations__):
+        raise TypeError(f"{name}() got an unexpected keyword argument {sorted(unknown)[0]!r}")
+    given = {key: check_factor(key, value) for key, value in clipping.items() if value is not None}
+    if len(given) > 1:
+        raise ValueError(f"only one of {', '.join(Clipping.__annotations__)} can be given, not {' and '.join(given)}")
+    for key, value in given.items():
+        if not value:
+            raise ValueError(f"{key} must be positive, not {value!r}: leave it out for no clipping")
+    return given
 
 
 class SGD(Optimizer):
@@ -49,8 +85,14 @@ class SGD(Optimizer):
 
     kind = "sgd"
 
-    def __init__(self, learning_rate: schedules.Rate = 0.01, momentum: float = 0.0, nesterov: bool = False) -> None:
-        super().__init__(learning_rate, momentum=check_share("momentum", momentum), nesterov=bool(nesterov))
+    def __init__(
+        self,
+        learning_rate: schedules.Rate = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        **clipping: "Unpack[Clipping]",
+    ) -> None:
+        super().__init__(learning_rate, clipping, momentum=check_share("momentum", momentum), nesterov=bool(nesterov))
 
 
 class RMSprop(Optimizer):
@@ -72,9 +114,11 @@ class RMSprop(Optimizer):
         momentum: float = 0.0,
         epsilon: float = 1e-7,
         centered: bool = False,
+        **clipping: "Unpack[Clipping]",
     ) -> None:
         super().__init__(
             learning_rate,
+            clipping,
             rho=check_share("rho", rho),
             momentum=check_share("momentum", momentum),
             epsilon=check_factor("epsilon", epsilon),
@@ -108,8 +152,9 @@ class Adam(Optimizer):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
+        **clipping: "Unpack[Clipping]",
     ) -> None:
-        super().__init__(learning_rate, **_adam_settings(beta_1, beta_2, epsilon))
+        super().__init__(learning_rate, clipping, **_adam_settings(beta_1, beta_2, epsilon))
 
 
 class AdamW(Optimizer):
@@ -127,9 +172,10 @@ class AdamW(Optimizer):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
+        **clipping: "Unpack[Clipping]",
     ) -> None:
         decay = check_factor("weight_decay", weight_decay)
-        super().__init__(learning_rate, **_adam_settings(beta_1, beta_2, epsilon), weight_decay=decay)
+        super().__init__(learning_rate, clipping, **_adam_settings(beta_1, beta_2, epsilon), weight_decay=decay)
 
 
 class Adagrad(Optimizer):
@@ -146,9 +192,11 @@ class Adagrad(Optimizer):
         learning_rate: schedules.Rate = 0.001,
         initial_accumulator_value: float = 0.1,
         epsilon: float = 1e-7,
+        **clipping: "Unpack[Clipping]",
     ) -> None:
         super().__init__(
             learning_rate,
+            clipping,
             initial_accumulator_value=check_factor("initial_accumulator_value", initial_accumulator_value),
             epsilon=check_factor("epsilon", epsilon),
         )

@@ -29,6 +29,9 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
     "rmsprop momentum centered": ("rmsprop", {"momentum": 0.5, "centered": True}),
     "adam": ("adam", {}),
     "adamw": ("adamw", {"weight_decay": 0.02}),
+    "adam, clipvalue": ("adam", {"clipvalue": 1e-3}),
+    "adamw, global_clipnorm": ("adamw", {"global_clipnorm": 0.05}),
+    "momentum, clipnorm": ("sgd", {"momentum": 0.9, "clipnorm": 0.05}),
     "adagrad": ("adagrad", {"initial_accumulator_value": 0.02}),
 }
 

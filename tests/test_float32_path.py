@@ -22,6 +22,9 @@ def take_step_by_parts(
     epoch, step, t = net.progress()
     net.gradients(data, order, True, False)
     net.forward_training(data, order, True)
+    if "global_clipnorm" in hyper:
+        clip_together(net, hyper["global_clipnorm"])
+        hyper = {name: value for name, value in hyper.items() if name != "global_clipnorm"}
     for i, (_, _, _, trainable) in enumerate(net.tensors()):
         if trainable:
             parts = ["value", *(f"slot{k}" for k in range(slots))]
@@ -30,6 +33,20 @@ def take_step_by_parts(
             for part, array in zip(parts, (w, *carried), strict=True):
                 net.set(part, i, array)
     net.set_progress(epoch, step + 1, t + 1)
+
+
+def contract_sum(x: np.ndarray) -> float:
+    """Of float64 numbers: lanes i mod 16, blocks of 4,096, which _core.total sums."""
+    return float(_core.total(np.ascontiguousarray(x.ravel(), np.float64)))
+
+
+def clip_together(net: _core.Network, most: float) -> None:
+    """Makes the stored gradients shorter by the rule of global_clipnorm."""
+    trainable = [i for i, tensor in enumerate(net.tensors()) if tensor[3]]
+    grads = [net.get("gradient", i) for i in trainable]
+    norm = np.sqrt(sum(contract_sum(g.astype(np.float64) ** 2) for g in grads))
+    for i, g in zip(trainable, grads, strict=True):
+        net.set("gradient", i, g * np.float32(most / norm if norm > most else 1))
 
 
 def assert_fused_step_equals_its_parts(

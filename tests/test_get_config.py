@@ -42,6 +42,7 @@ EXAMPLES = {
         mc.Adam(mc.CosineDecay(0.1, 30), 0.8, 0.99, 1e-6),
         mc.AdamW(0.1, 0.01, 0.8, 0.99, 1e-6),
         mc.Adagrad(0.1, 0.2, 1e-6),
+        mc.SGD(0.1, 0.9, True, global_clipnorm=1.5),
     ],
     losses: [
         mc.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
@@ -105,6 +106,8 @@ def test_configuration_holds_every_argument_that_was_given(example):
     for name, parameter in inspect.signature(type(example)).parameters.items():
         if name in ("shape", "input_dim"):
             assert "input_shape" in config or example.declared_shape is None
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            assert name == "clipping"
         elif name == "input_shape":
             assert config.get(name) == (example.declared_shape and list(example.declared_shape))
         else:

@@ -612,6 +612,35 @@ def test_one_output_has_no_accuracy(capsys):
     assert "accuracy" not in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("clipping", [{"clipvalue": 0.01}, {"clipnorm": 0.1}, {"global_clipnorm": 0.1}])
+def test_clipped_steps_are_as_short_as_asked(clipping, tmp_path):
+    model = make_model()
+    before = model.get_weights()
+    gradients = model.gradients(X, Y, training=True)
+    model.fit(X, Y, batch_size=N, epochs=1, optimizer=mc.SGD(1.0, **clipping), shuffle=False, verbose=0)
+    trained = [w for w, (_, trainable) in zip(model.get_weights(), model._state.sizes(), strict=True) if trainable]
+    begun = [w for w, (_, trainable) in zip(before, model._state.sizes(), strict=True) if trainable]
+    steps_taken = [w - b for w, b in zip(begun, trained, strict=True)]
+    for step, g in zip(steps_taken, mc.reference.clip(gradients, **clipping), strict=True):
+        np.testing.assert_allclose(step, g, atol=1e-6)
+    assert any(np.abs(s - g).max() > 1e-3 for s, g in zip(steps_taken, gradients, strict=True))
+    model.save(tmp_path / "m.safetensors")
+    assert (
+        mc.load_model(tmp_path / "m.safetensors").optimizer.get_config()[next(iter(clipping))]
+        == model.optimizer.hyper[next(iter(clipping))]
+    )
+
+
+def test_clipping_that_makes_no_sense_is_refused():
+    with pytest.raises(ValueError, match="only one of clipvalue, clipnorm, global_clipnorm"):
+        mc.Adam(clipnorm=1.0, clipvalue=1.0)
+    with pytest.raises(ValueError, match="clipnorm must be positive"):
+        mc.SGD(clipnorm=0)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'clip'"):
+        mc.SGD(clip=1.0)
+    assert "clipnorm" not in mc.Adam(clipnorm=None).get_config()
+
+
 def test_binary_cross_entropy_learns_yes_and_no(tmp_path):
     y = (X[:, 0] > X[:, 1]).astype(int)
     logits = mc.Sequential([mc.Dense(8, "relu", input_dim=FEATURES), mc.Dense(1)], seed=0)

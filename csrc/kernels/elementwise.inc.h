@@ -226,6 +226,20 @@ static void MNC_K(regularise)(size_t n, mnc_real *g_, size_t stride, const mnc_r
     }
 }
 
+static void MNC_K(clip)(size_t n, mnc_real *g_, size_t stride, double scale, double most) {
+    MNC_REAL *g = g_;
+    const vf factor = vf_set1((MNC_REAL)scale), high = vf_set1((MNC_REAL)most), low = vf_set1(-(MNC_REAL)most);
+    for (size_t i = 0; i < n; i += 16, g += stride) {
+        vf x = vf_mul(vf_load(g), factor);
+        if (most != 0) x = vf_select(vf_lt(high, x), high, vf_select(vf_lt(x, low), low, x));
+        vf_store(g, x);
+    }
+}
+
+static void MNC_K(squares)(size_t n, double *out, const mnc_real *x) {
+    for (size_t i = 0; i < n; i++) out[i] = (double)((const MNC_REAL *)x)[i] * (double)((const MNC_REAL *)x)[i];
+}
+
 static double MNC_K(penalty)(size_t n, const mnc_real *w_, double l1, double l2) {
     typedef MNC_REAL reals __attribute__((vector_size(4 * sizeof(MNC_REAL))));
     typedef double four __attribute__((vector_size(32)));

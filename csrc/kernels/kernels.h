@@ -181,6 +181,10 @@ typedef struct mnc_kernels {
     void (*accumulate)(size_t n, mnc_real *sum, const mnc_real *g, size_t stride, bool first);
     /* g = fma(2 l2, w, g), then + l1 sign(w); a term with factor 0 is left out. */
     void (*regularise)(size_t n, mnc_real *g, size_t stride, const mnc_real *w, double l1, double l2);
+    /* g = g * scale, then, unless most is 0, what is beyond -most or most becomes that. */
+    void (*clip)(size_t n, mnc_real *g, size_t stride, double scale, double most);
+    /* out[i] = x[i]^2; any n. */
+    void (*squares)(size_t n, double *out, const mnc_real *x);
     /* l1 sum |w| + l2 sum w^2 of one panel of n elements, in double. */
     double (*penalty)(size_t n, const mnc_real *w, double l1, double l2);
     /* False if any of the n elements is infinite or NaN. */

@@ -73,8 +73,7 @@ static double initial_value(const mnc_init *init, size_t inputs, size_t outputs,
     return 0;
 }
 
-/* Where element (row, col) of tensor i lies in an arena. */
-static size_t locate(const mnc_model *model, size_t i, size_t row, size_t col) {
+size_t mnc_locate(const mnc_model *model, size_t i, size_t row, size_t col) {
     const mnc_tensor *t = &model->tensors[i];
     const mnc_step *step = &model->steps[t->layer];
     if (step->layer.kind != MNC_DENSE) return model->tensor_offset[i] + col;
@@ -102,7 +101,8 @@ static void initialise_tensor(mnc_model *model, size_t i) {
             const double u = draws ? mnc_random_uniform(model->spec.seed, i, row * t->cols + col) : 0;
             /* as in Keras, both fans of a vector are its length */
             const size_t inputs = t->role == MNC_KERNEL ? t->rows : t->cols;
-            mnc_write_real(model, model->values, locate(model, i, row, col), initial_value(init, inputs, t->cols, u));
+            mnc_write_real(model, model->values, mnc_locate(model, i, row, col),
+                           initial_value(init, inputs, t->cols, u));
         }
 }
 
@@ -190,7 +190,8 @@ static void copy_tensor(const mnc_model *model, size_t i, char *base, char *arra
     for (size_t row = 0; row < t->rows; row++)
         for (size_t col = 0; col < t->cols; col += MNC_PANEL) {
             const size_t n = t->cols - col < MNC_PANEL ? t->cols - col : MNC_PANEL;
-            char *inside = base + locate(model, i, row, col) * size, *outside = array + (row * t->cols + col) * size;
+            char *inside = base + mnc_locate(model, i, row, col) * size,
+                 *outside = array + (row * t->cols + col) * size;
             memcpy(out ? outside : inside, out ? inside : outside, n * size);
         }
 }
@@ -216,7 +217,8 @@ uint64_t mnc_model_hash(const mnc_model *model) {
         const mnc_tensor *t = &model->tensors[i];
         for (size_t row = 0; row < t->rows; row++)
             for (size_t col = 0; col < t->cols; col++) {
-                const unsigned char *bytes = (const unsigned char *)model->values + locate(model, i, row, col) * size;
+                const unsigned char *bytes =
+                    (const unsigned char *)model->values + mnc_locate(model, i, row, col) * size;
                 for (size_t b = 0; b < size; b++) hash = (hash ^ bytes[b]) * 0x100000001B3u;
             }
     }

@@ -44,6 +44,7 @@ typedef struct mnc_plan {
     size_t norm_stride, norm_vector;
     size_t table;                           /* scaled for input dropout */
     size_t losses, correct, bad, penalties; /* [rows], [rows], one cache line per thread, [all panels] */
+    size_t squares;                         /* sums of blocks of gradients */
     size_t n_panels;
     size_t thread, thread_stride;                    /* per thread: */
     size_t row_pointers, gradient, head, transposed; /* offsets within a thread's part */
@@ -95,6 +96,8 @@ static inline bool mnc_is_rate(double x) { return x >= -1e38 && x <= 1e38; } /* 
 mnc_status mnc_spec_check(const mnc_spec *spec, mnc_error *err);
 
 /* ---------------------------------------------------------------- model.c */
+/* Where element (row, col) of tensor i lies in an arena. */
+size_t mnc_locate(const mnc_model *model, size_t i, size_t row, size_t col);
 /* base[i] = value, rounded to the model's dtype. */
 void mnc_write_real(const mnc_model *model, void *base, size_t i, double value);
 /* l1 and l2 of one panel of a dense step. */
@@ -182,8 +185,22 @@ typedef struct mnc_sink {
 } mnc_sink;
 
 void mnc_pass_update(const mnc_pass *pass, const mnc_sink *sink);
+/* The optimizer's step for the n parameters at `offset`, whose gradients' vectors are `stride` apart. */
+void mnc_update_at(const mnc_pass *pass, const mnc_update *update, size_t offset, size_t n, mnc_real *g, size_t stride);
+
+/* ---------------------------------------------------------------- clip.c */
+/* The contract's sum of the squares of x[n]. */
+double mnc_squares(const mnc_kernels *kernels, size_t n, const mnc_real *x);
+/* What gradients with that sum of squares are multiplied by so that their norm is at most `most`. */
+double mnc_clip_factor(double squares, double most);
+/* How many sums mnc_pass_clip needs room for. */
+size_t mnc_clip_blocks(const mnc_model *model);
+/* Clips the stored gradients by their norms and lets the optimizer have them; begins and ends with a barrier. */
+void mnc_pass_clip(const mnc_pass *pass, const mnc_update *update);
 
 /* ---------------------------------------------------------------- optimizer.c */
+/* Does a step need all gradients before it uses any? */
+bool mnc_clips_norms(const mnc_optimizer *optimizer);
 /* The constants of step t, counted from 1. */
 void mnc_update_make(mnc_update *update, const mnc_optimizer *optimizer, double rate, uint64_t t);
 

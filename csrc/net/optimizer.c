@@ -45,8 +45,16 @@ static mnc_status optimizer_check(const mnc_optimizer *o, mnc_error *err) {
     if (!(o->initial_accumulator_value >= 0) || !isfinite(o->initial_accumulator_value))
         return mnc_fail(err, MNC_INVALID, "initial_accumulator_value must be finite and not negative, not %g",
                         o->initial_accumulator_value);
+    const double clips[] = {o->clipvalue, o->clipnorm, o->global_clipnorm};
+    int used = 0;
+    for (size_t i = 0; i < 3; used += clips[i++] != 0)
+        if (!(clips[i] >= 0) || !isfinite(clips[i]))
+            return mnc_fail(err, MNC_INVALID, "clipping needs a finite number that is not negative, not %g", clips[i]);
+    if (used > 1) return mnc_fail(err, MNC_INVALID, "only one of clipvalue, clipnorm and global_clipnorm may be set");
     return MNC_OK;
 }
+
+bool mnc_clips_norms(const mnc_optimizer *o) { return o->clipnorm > 0 || o->global_clipnorm > 0; }
 
 void mnc_update_make(mnc_update *u, const mnc_optimizer *o, double rate, uint64_t t) {
     *u = (mnc_update){.rate = rate, .momentum = o->momentum, .momentum_slot = -1, .mean_slot = -1};
@@ -101,16 +109,33 @@ mnc_status mnc_model_set_optimizer(mnc_model *model, const mnc_optimizer *optimi
     return MNC_OK;
 }
 
+/* *gradient becomes a clipped copy, which *copy owns. */
+static mnc_status clip_copy(const mnc_kernels *k, const mnc_optimizer *o, size_t n, const void **gradient, void **copy,
+                            mnc_error *err) {
+    const double most = o->clipnorm + o->global_clipnorm; /* one of them is 0 */
+    if (!most && !o->clipvalue) return MNC_OK;
+    const double factor = most > 0 ? mnc_clip_factor(mnc_squares(k, n, *gradient), most) : 1;
+    const mnc_status status = mnc_allocate_array(copy, mnc_round16(n), k->real_size, err);
+    if (status != MNC_OK) return status;
+    memcpy(*copy, *gradient, n * k->real_size);
+    k->clip(mnc_round16(n), *copy, MNC_PANEL, factor, o->clipvalue);
+    *gradient = *copy;
+    return MNC_OK;
+}
+
 mnc_status mnc_optimizer_apply(mnc_context *context, mnc_dtype dtype, const mnc_optimizer *optimizer, double rate,
                                uint64_t t, size_t n, void *w, void *const slots[3], const void *gradient,
                                mnc_error *err) {
     const mnc_kernels *k = mnc_kernels_find(context->isa, dtype);
-    const mnc_status status = optimizer_check(optimizer, err);
+    mnc_status status = optimizer_check(optimizer, err);
     if (status != MNC_OK) return status;
     if ((unsigned)dtype > MNC_FLOAT64) return mnc_fail(err, MNC_INVALID, "unknown dtype %d", dtype);
     if (t < 1 || !mnc_is_rate(rate)) return mnc_fail(err, MNC_INVALID, "t must be at least 1 and the rate finite");
     for (size_t i = 0; i < mnc_optimizer_slots(optimizer); i++)
         if (!slots[i]) return mnc_fail(err, MNC_INVALID, "slot %zu of the optimizer is missing", i);
+    void *copy = NULL;
+    status = clip_copy(k, optimizer, n, &gradient, &copy, err);
+    if (status != MNC_OK) return status;
     mnc_update update;
     mnc_update_make(&update, optimizer, rate, t);
     const size_t whole = n / 16 * 16, rest = n - whole;
@@ -130,6 +155,7 @@ mnc_status mnc_optimizer_apply(mnc_context *context, mnc_dtype dtype, const mnc_
     memcpy((char *)w + begin, tail[0], bytes);
     for (size_t i = 0; i < 3; i++)
         if (slots[i]) memcpy((char *)slots[i] + begin, tail[2 + i], bytes);
+    mnc_release(copy);
     return MNC_OK;
 }
 

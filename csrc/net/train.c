@@ -71,8 +71,11 @@ static bool fit_batch(fit_run *run, mnc_pass *pass, const mnc_update *update, si
         if (!mnc_pass_finite(pass, &chunk_loss, &penalty)) return false;
         loss_sum += chunk_loss;
         if (pass->thread == 0) correct += mnc_pass_correct(pass);
-        const mnc_sink sink = {.first = done == 0, .last = left <= chunk, .update = update};
+        const bool clips = mnc_clips_norms(&run->model->optimizer);
+        const mnc_sink sink = {.first = done == 0, .last = left <= chunk, .store = clips, .update = update};
         mnc_pass_update(pass, &sink);
+        if (clips) mnc_pass_statistics(pass);
+        if (clips && sink.last) mnc_pass_clip(pass, update);
     }
     if (pass->thread == 0) {
         job->loss_sum += loss_sum + penalty * (double)pass->batch;
@@ -151,7 +154,8 @@ mnc_status mnc_fit(mnc_model *model, mnc_job *job, mnc_error *err) {
     if (status != MNC_OK) return status;
     const size_t batch = job->batch_size < job->n ? job->batch_size : job->n;
     status = prepare(model, job->data, batch, true, false, err);
-    if (status == MNC_OK && batch > model->spec.reduce_rows) status = need_gradients(model, err);
+    const bool stores = batch > model->spec.reduce_rows || mnc_clips_norms(&model->optimizer);
+    if (status == MNC_OK && stores) status = need_gradients(model, err);
     if (status != MNC_OK) return status;
     double seconds = job->seconds;
     const size_t wanted = pick_team(model, mnc_plan_team(model, job->data, batch, true), &seconds);

@@ -3,6 +3,17 @@
 
 #include "net/net.h"
 
+void mnc_update_at(const mnc_pass *pass, const mnc_update *update, size_t offset, size_t n, mnc_real *g,
+                   size_t stride) {
+    mnc_model *model = pass->model;
+    const mnc_kernels *k = model->kernels;
+    mnc_real *slots[3] = {NULL, NULL, NULL};
+    for (size_t i = 0; i < model->n_slots; i++) slots[i] = mnc_at(model, model->slots[i], offset);
+    if (model->optimizer.clipvalue > 0) k->clip(n, g, stride, 1, model->optimizer.clipvalue);
+    k->update(update, n, mnc_at(model, model->values, offset), slots, g, stride);
+    pass->tally->counters.updates++;
+}
+
 /* n gradient elements, their vectors `stride` apart, for the parameters at `offset`: adds them to what earlier chunks left,
  * or, after the last chunk, lets the optimizer have them, or leaves them stored. */
 static void consume(const mnc_pass *pass, const mnc_sink *sink, size_t offset, size_t n, char *g, size_t stride,
@@ -17,14 +28,10 @@ static void consume(const mnc_pass *pass, const mnc_sink *sink, size_t offset, s
         stride = MNC_PANEL;
     }
     if (last && (l1 != 0 || l2 != 0)) k->regularise(n, g, stride, values, l1, l2);
-    if (last && !sink->store) {
-        mnc_real *slots[3] = {NULL, NULL, NULL};
-        for (size_t i = 0; i < model->n_slots; i++) slots[i] = mnc_at(model, model->slots[i], offset);
-        k->update(sink->update, n, values, slots, g, stride);
-        pass->tally->counters.updates++;
-    } else {
+    if (last && !sink->store)
+        mnc_update_at(pass, sink->update, offset, n, g, stride);
+    else
         pass->tally->counters.stores++;
-    }
 }
 
 /* A block of features k0 ... k1 - 1 of a dense step, for panels panel0 ... panel1 - 1, over all rows of the chunk, cut

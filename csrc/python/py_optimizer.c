@@ -11,16 +11,20 @@ static int parse_hyper(PyObject *keywords, mnc_optimizer *optimizer, const char 
                      "epsilon",
                      "weight_decay",
                      "initial_accumulator_value",
+                     "clipvalue",
+                     "clipnorm",
+                     "global_clipnorm",
                      "isa",
                      NULL};
     int nesterov = optimizer->nesterov, centered = optimizer->centered;
     PyObject *const nothing = PyTuple_New(0);
     if (!nothing) return -1;
-    if (!isa) names[9] = NULL; /* without its name, "isa" is an unknown keyword */
+    if (!isa) names[12] = NULL; /* without its name, "isa" is an unknown keyword */
     const int ok = PyArg_ParseTupleAndKeywords(
-        nothing, keywords, isa ? "|$dpdpdddddz:optimizer" : "|$dpdpddddd:optimizer", names, &optimizer->momentum,
+        nothing, keywords, isa ? "|$dpdpddddddddz:optimizer" : "|$dpdpdddddddd:optimizer", names, &optimizer->momentum,
         &nesterov, &optimizer->rho, &centered, &optimizer->beta1, &optimizer->beta2, &optimizer->epsilon,
-        &optimizer->weight_decay, &optimizer->initial_accumulator_value, isa);
+        &optimizer->weight_decay, &optimizer->initial_accumulator_value, &optimizer->clipvalue, &optimizer->clipnorm,
+        &optimizer->global_clipnorm, isa);
     Py_DECREF(nothing);
     optimizer->nesterov = nesterov != 0;
     optimizer->centered = centered != 0;

@@ -8,7 +8,7 @@ import numpy as np
 from . import layers as ly
 from .layers import ACTIVATIONS, Array
 from .losses import HEADS, one_hot, smooth_labels, softmax
-from .optimizers import OPTIMIZERS, first_slots, optimizer_slots
+from .optimizers import CLIPPING, OPTIMIZERS, clip, first_slots, optimizer_slots
 from .randomness import dropout_keep, initial_values
 
 # A layer is a transformation ("dense": x W + b, "norm": batch normalisation, "map": nothing), then an activation,
@@ -107,6 +107,7 @@ class Network:
 
     def set_optimizer(self, kind: str, **hyper: Any) -> int:
         """Chooses an optimizer of `OPTIMIZERS`, its slots as they start. Returns the number of slots."""
+        self.clipping = {name: hyper.pop(name) for name in CLIPPING if name in hyper}
         self.optimizer, self.hyper, self.optimizer_step = OPTIMIZERS[kind], hyper, 0
         self.slots: list[tuple[Array, ...]] = [first_slots(kind, v, **hyper) for v in self.values]
         return optimizer_slots(kind, **hyper)
@@ -263,10 +264,12 @@ class Network:
         """One step of the optimizer on every trainable tensor; both counters go on."""
         self.step += 1
         self.optimizer_step += 1
+        trainable = [i for i, tensor in enumerate(self._tensors) if tensor.trainable]
+        clipped = dict(zip(trainable, clip([grads[i] for i in trainable], **self.clipping), strict=True))
         for i, tensor in enumerate(self._tensors):
             if tensor.trainable:
                 self.values[i], self.slots[i] = self.optimizer(
-                    self.values[i], grads[i], self.slots[i], rate, self.optimizer_step, **self.hyper
+                    self.values[i], clipped[i], self.slots[i], rate, self.optimizer_step, **self.hyper
                 )
 
     def forward_training(self, x: Array, update_statistics: bool) -> Array:

@@ -21,6 +21,33 @@ Optimizer: TypeAlias = Callable[..., tuple[Array, Slots]]
 SMALLEST_SLOT = 2.0**-100
 
 
+def clip(
+    grads: Sequence[Array],
+    *,
+    clipvalue: float | None = None,
+    clipnorm: float | None = None,
+    global_clipnorm: float | None = None,
+) -> list[Array]:
+    """Gradients made shorter, as Keras's optimizers do it; at most one of the three is given.
+
+        clipvalue c        every element into [-c, c]
+        clipnorm c         g c / |g| where the norm |g| of that gradient is above c
+        global_clipnorm c  the same with the norm of all of them together (Pascanu, Mikolov and Bengio, 2013)
+
+    grads: any shapes -> the same
+    """
+    if clipvalue:
+        return [np.clip(g, -clipvalue, clipvalue) for g in grads]
+    norms = [float(np.sqrt((g.astype(np.float64) ** 2).sum())) for g in grads]
+    if global_clipnorm:
+        norms = [float(np.sqrt(sum(norm**2 for norm in norms)))] * len(grads)
+    most = clipnorm or global_clipnorm
+    return [g * g.dtype.type(most / norm) if most and norm > most else g for g, norm in zip(grads, norms, strict=True)]
+
+
+CLIPPING = ("clipvalue", "clipnorm", "global_clipnorm")
+
+
 def flush(slot: Array) -> Array:
     """Sets what is below 2^-100 in magnitude to 0.    any shape -> the same
 

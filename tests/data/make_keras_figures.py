@@ -73,6 +73,9 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, Any], str, dict[str, Any]]] = {
         "adagrad",
         {"initial_accumulator_value": 0.01, "epsilon": 1e-3},
     ),
+    "momentum, clipnorm": ("SGD", {"momentum": 0.9, "clipnorm": 2.0}, "sgd", {"momentum": 0.9, "clipnorm": 2.0}),
+    "sgd, global_clipnorm": ("SGD", {"global_clipnorm": 1.5}, "sgd", {"global_clipnorm": 1.5}),
+    "adam, clipvalue": ("Adam", {"clipvalue": 0.25}, "adam", {"clipvalue": 0.25}),
     "momentum, inverse_time": ("SGD", {"learning_rate": "inverse_time", "momentum": 0.9}, "sgd", {"momentum": 0.9}),
     "adamw, cosine": ("AdamW", {"learning_rate": "cosine"}, "adamw", {}),
 }
