@@ -90,6 +90,7 @@ class Feed:
         class_weight: object,
         validation_split: object,
         validation_data: object,
+        stratify: bool = False,
     ) -> tuple[Examples, Examples | None]:
         """Training and validation data, for `core_data`. Class weights count in training only, as in Keras."""
         array = self.images(x)
@@ -98,14 +99,17 @@ class Feed:
         weights = _targets.weights(sample_weight, None, targets, self.plan.outputs)
         weights_of_training = _targets.weights(weights, class_weight, targets, self.plan.outputs, self.binary)
         rows = n if validation_data is not None else _inputs.training_rows(n, validation_split)
-        first, last = slice(0, rows), slice(rows, n)
+        whole = Examples(array, targets, weights)
+        first: _targets.Rows = slice(0, rows)
+        last: _targets.Rows = slice(rows, n)
+        if stratify:
+            first, last = _targets.stratified(targets, rows, self.plan.outputs, self.binary)
         validation = None
         if validation_data is not None:
             validation = self._validation(validation_data)
         elif rows < n:
-            validation = Examples(array[last], targets.rows(last), None if weights is None else weights[last])
-        train_weights = None if weights_of_training is None else weights_of_training[first]
-        return Examples(array[first], targets.rows(first), train_weights), validation
+            validation = whole.rows(last)
+        return whole._replace(weights=weights_of_training).rows(first), validation
 
     def _validation(self, given: object) -> Examples:
         if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):

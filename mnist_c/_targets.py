@@ -1,13 +1,15 @@
 """Labels, targets and weights as users have them -> the core's arrays, or an error that says what to do."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._inputs import Array, as_array, describe
 from ._plan import BINARY, CROSS_ENTROPY
+
+Rows: TypeAlias = "slice | NDArray[np.intp]"  # some of them
 
 
 class Targets(NamedTuple):
@@ -24,7 +26,7 @@ class Targets(NamedTuple):
         """Values of one output as the classes 0 and 1 on either side of 1/2."""
         return Targets((np.asarray(self.values)[:, 0] > 0.5).astype(np.int32), None)
 
-    def rows(self, part: slice) -> "Targets":
+    def rows(self, part: "Rows") -> "Targets":
         labels, values = self
         return Targets(None if labels is None else labels[part], None if values is None else values[part])
 
@@ -143,6 +145,25 @@ def targets(value: object, *, n: int, outputs: int, head: str, name: str = "y") 
     if y.ndim == 2:
         return Targets(None, np.ascontiguousarray(_probabilities(y, name)))
     return Targets(_labels(y, outputs, name), None)
+
+
+def stratified(y: Targets, rows: int, outputs: int, binary: bool) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Which rows train, so many of them, and which do not: of every class the same share, its first rows, in order."""
+    n = len(y.labels) if y.labels is not None else len(np.asarray(y.values))
+    if rows == n:
+        raise ValueError("stratify=True divides the data into two parts: give validation_split, too")
+    if y.labels is None and not (binary and outputs == 1):
+        raise ValueError("stratify=True needs classes: labels or one-hot rows")
+    labels = (y if y.labels is not None else y.yes_or_no()).classes()
+    exact = np.bincount(labels) * rows / n
+    counts = np.floor(exact).astype(int)
+    counts[np.argsort(counts - exact, kind="stable")[: rows - counts.sum()]] += 1  # those that lost most to rounding
+    order = np.argsort(labels, kind="stable")
+    begin = np.cumsum(np.bincount(labels)) - np.bincount(labels)
+    trains = np.zeros(n, dtype=bool)
+    for first, count in zip(begin, counts, strict=True):
+        trains[order[first : first + count]] = True
+    return np.flatnonzero(trains), np.flatnonzero(~trains)
 
 
 def looks_like_classes(value: object, outputs: int) -> bool:

@@ -85,6 +85,7 @@ class Sequential(Structure):
         *,
         validation_split: float = 0.0,
         validation_data: object = None,
+        stratify: bool = False,
         shuffle: bool = True,
         class_weight: object = None,
         sample_weight: object = None,
@@ -100,6 +101,7 @@ class Sequential(Structure):
         y: class numbers (n,) or (n, 1), one-hot rows or probabilities (n, C); values for mean squared error.
         validation_split: the last part of the data is kept for validation, unshuffled; int(n (1 - split)) rows train.
         validation_data: (x, y) or (x, y, sample_weight) instead.
+        stratify: the last part of each class instead of the last part of all, so that every class has the same share.
         class_weight: {class: weight} or "balanced"; sample_weight (n,): the loss is sum(weight loss) / B.
         optimizer, loss: as in `compile`. Without any: Adam(1e-3), and the cross-entropy that fits the last layer. The
         same optimizer object (or name, or none) goes on with its moments, a new object starts afresh.
@@ -130,7 +132,7 @@ class Sequential(Structure):
                     "evaluate_training": _inputs.flag("evaluate_training", evaluate_training),
                 },
                 Hooks(callbacks),
-                (sample_weight, class_weight, validation_split, validation_data),
+                (sample_weight, class_weight, validation_split, validation_data, _inputs.flag("stratify", stratify)),
                 progress.check_verbose(verbose),
                 optimizer,
                 loss,
@@ -143,7 +145,7 @@ class Sequential(Structure):
         y: object,
         arguments: dict[str, Any],
         hooks: Hooks,
-        rows: tuple[object, object, object, object],
+        rows: tuple[object, object, object, object, bool],
         verbose: int,
         optimizer: object,
         loss: object,

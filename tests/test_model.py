@@ -704,6 +704,26 @@ def test_what_does_not_go_with_binary_cross_entropy_is_refused(layers, loss, y, 
         model.fit(X, y, loss=loss, verbose=0)
 
 
+def test_a_stratified_split_has_the_same_share_of_every_class():
+    order = np.argsort(Y, kind="stable")  # all of a class together: the last part would have one class alone
+    x, y = X[order], Y[order]
+    model = make_model()
+    model.fit(x, y, validation_split=0.25, stratify=True, epochs=2, verbose=0)
+    trains = np.concatenate([np.flatnonzero(y == c)[: N // CLASSES * 3 // 4] for c in range(CLASSES)])
+    rest = np.setdiff1d(np.arange(N), trains)
+    by_hand = make_model()
+    by_hand.fit(x[trains], y[trains], validation_data=(x[rest], y[rest]), epochs=2, verbose=0)
+    assert model.weights_hash() == by_hand.weights_hash()
+    assert model.history.history == by_hand.history.history
+    few = np.array([0] * 5 + [1] * 3 + [2])  # shares of 2.78, 1.67 and 0.56 rows: the nearest numbers that make 5
+    first, last = mc._targets.stratified(mc._targets.Targets(few.astype(np.int32), None), 5, 3, False)
+    assert (first.tolist(), last.tolist()) == ([0, 1, 2, 5, 6], [3, 4, 7, 8])
+    with pytest.raises(ValueError, match="give validation_split"):
+        make_model().fit(x, y, stratify=True)
+    with pytest.raises(ValueError, match="needs classes"):
+        mc.Sequential([mc.Dense(2)], seed=0).fit(x, x[:, :2], loss="mse", stratify=True, validation_split=0.5)
+
+
 def test_arguments_of_keras_without_a_meaning_here_are_accepted():
     model = make_model()
     model.compile("adam", "categorical_crossentropy", jit_compile=True, run_eagerly=False)
