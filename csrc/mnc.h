@@ -168,7 +168,7 @@ size_t mnc_model_tensor_count(const mnc_model *model);
 mnc_tensor mnc_model_tensor(const mnc_model *model, size_t i);
 
 /* What of a tensor is meant: its value, its gradient (after mnc_gradients), or an optimizer slot. */
-typedef enum mnc_part { MNC_VALUE, MNC_GRADIENT, MNC_SLOT0, MNC_SLOT1, MNC_SLOT2 } mnc_part;
+typedef enum mnc_part { MNC_VALUE, MNC_GRADIENT, MNC_SLOT0, MNC_SLOT1, MNC_SLOT2, MNC_SLOT3, MNC_SLOT4 } mnc_part;
 
 /* out, in: real[rows, cols]. */
 mnc_status mnc_model_get(const mnc_model *model, mnc_part part, size_t i, void *out, mnc_error *err);
@@ -180,7 +180,7 @@ uint64_t mnc_model_hash(const mnc_model *model);
 typedef struct mnc_progress {
     uint64_t epoch;          /* epochs begun in the model's life: keys the shuffle */
     uint64_t step;           /* steps taken in the model's life: keys dropout */
-    uint64_t optimizer_step; /* steps since the optimizer was set */
+    uint64_t optimizer_step; /* batches since the optimizer was set */
 } mnc_progress;
 
 mnc_progress mnc_model_progress(const mnc_model *model);
@@ -222,7 +222,11 @@ typedef enum mnc_optimizer_kind { MNC_OPTIMIZERS(MNC_LIST_VALUE) } mnc_optimizer
  *   ADAGRAD  v += g^2;  w -= r g / sqrt(v + epsilon);  v starts as initial_accumulator_value
  * Before, g is clipped by at most one of (0: not): clipvalue, each element to [-c, c]; clipnorm, each tensor's norm, and
  * global_clipnorm, that of all together: g *= c / norm where the norm is above c.
- * Slots: SGD with momentum m; RMSPROP v, then m, then a, those in use; ADAM and ADAMW m, v; ADAGRAD v. */
+ * With gradient_accumulation_steps n > 1, a step takes the mean gradient of n batches; t counts steps, not batches.
+ * use_ema: after each step, average = ema_momentum average + (1 - ema_momentum) w (in the first step w), and after every
+ * ema_overwrite_frequency steps (0: never) w = average.
+ * Slots: SGD with momentum m; RMSPROP v, then m, then a, those in use; ADAM and ADAMW m, v; ADAGRAD v. Behind them, where
+ * they are in use: the sum of the gradients so far; the average. */
 typedef struct mnc_optimizer {
     mnc_optimizer_kind kind;
     double momentum;
@@ -233,13 +237,18 @@ typedef struct mnc_optimizer {
     double weight_decay;
     double initial_accumulator_value;
     double clipvalue, clipnorm, global_clipnorm;
+    uint64_t gradient_accumulation_steps;
+    bool use_ema;
+    double ema_momentum;
+    uint64_t ema_overwrite_frequency;
 } mnc_optimizer;
 
 void mnc_optimizer_defaults(mnc_optimizer *optimizer, mnc_optimizer_kind kind);
 size_t mnc_optimizer_slots(const mnc_optimizer *optimizer);
 /* Sets the optimizer with slots as they start, zero but for ADAGRAD's, and optimizer_step 0. */
 mnc_status mnc_model_set_optimizer(mnc_model *model, const mnc_optimizer *optimizer, mnc_error *err);
-/* One step on plain arrays real[n], in place; the arithmetic of mnc_fit for a tensor of this size, the only one. t counts from 1. Unused slots may be NULL. */
+/* One step on plain arrays real[n], in place; the arithmetic of mnc_fit for a tensor of this size, the only one, without
+ * accumulation and averages. t counts from 1. Unused slots may be NULL. */
 mnc_status mnc_optimizer_apply(mnc_context *context, mnc_dtype dtype, const mnc_optimizer *optimizer, double rate,
                                uint64_t t, size_t n, void *w, void *const slots[3], const void *gradient,
                                mnc_error *err);

@@ -114,7 +114,7 @@ class Network:
         "moving_variance"."""
 
     def get(self, part: str, index: int, /) -> _Array:
-        """part: "value", "gradient", "slot0", "slot1", "slot2". A new array of the network's dtype."""
+        """part: "value", "gradient", "slot0" ... "slot4". A new array of the network's dtype."""
 
     def set(self, part: str, index: int, array: _Array, /) -> None: ...
     def set_optimizer(self, kind: str, /, **hyper: Any) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _checkpoint, _core, _inputs, _plan, losses, optimizers, progress, schedules
+from . import _checkpoint, _core, _inputs, _plan, losses, optimizers, progress
 from ._confusion import count_cells
 from ._divergence import not_finite
 from ._feed import Feed, head_of
@@ -215,7 +215,7 @@ class Sequential(Structure):
         self._state.changing()
         network, optimizer = self._trainable_network()
         epoch, _, step = network.progress()
-        rates = schedules.rates(optimizer.learning_rate, step, 1)
+        rates = optimizer.rates(step, 1)
         try:
             loss_sum, correct, rows = network.fit(data, np.arange(data.rows, dtype=np.uint32), data.rows, rates)
         except _core.NotFiniteError:

@@ -327,6 +327,8 @@ def optimizer_step(
     """
     from . import schedules
 
+    if optimizer.hyper.get("use_ema") or optimizer.hyper.get("gradient_accumulation_steps", 1) > 1:
+        raise ValueError("a single step can neither average weights nor accumulate gradients: do so in your own loop")
     rate = float(schedules.rates(optimizer.learning_rate, t - 1, 1)[0])
     _core.optimizer_apply(optimizer.kind, w, list(slots), gradient, rate, t, isa=isa, **optimizer.hyper)
 

@@ -35,6 +35,24 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
     "adagrad": ("adagrad", {"initial_accumulator_value": 0.02}),
 }
 
+# The same and what a step is more than its formula: the mean of several gradients, an average of the weights.
+TRAINERS = OPTIMIZERS | {
+    "adam, everything": (
+        "adam",
+        {
+            "global_clipnorm": 0.3,
+            "gradient_accumulation_steps": 3,
+            "use_ema": True,
+            "ema_momentum": 0.8,
+            "ema_overwrite_frequency": 2,
+        },
+    ),
+    "rmsprop, accumulated": (
+        "rmsprop",
+        {"momentum": 0.5, "centered": True, "gradient_accumulation_steps": 2, "use_ema": True, "clipvalue": 0.01},
+    ),
+}
+
 
 # ---------------------------------------------------------------- data
 

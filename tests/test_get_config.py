@@ -40,9 +40,8 @@ EXAMPLES = {
         mc.SGD(0.1, momentum=0.9, nesterov=True),
         mc.RMSprop(0.1, 0.8, 0.7, 1e-6, centered=True),
         mc.Adam(mc.CosineDecay(0.1, 30), 0.8, 0.99, 1e-6),
-        mc.AdamW(0.1, 0.01, 0.8, 0.99, 1e-6),
-        mc.Adagrad(0.1, 0.2, 1e-6),
-        mc.SGD(0.1, 0.9, True, global_clipnorm=1.5),
+        mc.AdamW(0.1, 0.01, 0.8, 0.99, 1e-6, use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=3),
+        mc.Adagrad(0.1, 0.2, 1e-6, global_clipnorm=1.5),
     ],
     losses: [
         mc.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
@@ -107,7 +106,7 @@ def test_configuration_holds_every_argument_that_was_given(example):
         if name in ("shape", "input_dim"):
             assert "input_shape" in config or example.declared_shape is None
         elif parameter.kind is parameter.VAR_KEYWORD:
-            assert name == "clipping"
+            assert name == "shared"
         elif name == "input_shape":
             assert config.get(name) == (example.declared_shape and list(example.declared_shape))
         else:

@@ -631,6 +631,42 @@ def test_clipped_steps_are_as_short_as_asked(clipping, tmp_path):
     )
 
 
+def test_averages_take_the_place_of_the_weights_in_the_end(tmp_path):
+    def train(**ema):
+        model = make_model()
+        model.fit(X, Y, batch_size=N, epochs=3, optimizer=mc.SGD(0.5, **ema), verbose=0)
+        return model
+
+    seen = []
+    plain = make_model()
+    keep = mc.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(plain.get_weights()))
+    plain.fit(X, Y, batch_size=N, epochs=3, optimizer=mc.SGD(0.5), callbacks=[keep], verbose=0)
+    model = train(use_ema=True, ema_momentum=0.5)
+    for a, first, second, third in zip(model.get_weights(), *seen, strict=True):
+        np.testing.assert_allclose(a, 0.25 * first + 0.25 * second + 0.5 * third, rtol=1e-5, atol=1e-7)
+    model.save(tmp_path / "m.safetensors")
+    again = mc.load_model(tmp_path / "m.safetensors")
+    for m in (model, again):
+        m.fit(X, Y, batch_size=N, epochs=2, verbose=0)
+    assert model.weights_hash() == again.weights_hash()
+
+
+def test_accumulated_batches_equal_a_larger_batch():
+    layers = [mc.Dense(8, "tanh", input_dim=FEATURES), mc.Dense(CLASSES, "softmax")]
+    models = [mc.Sequential([type(la).from_config(la.get_config()) for la in layers], seed=3) for _ in range(2)]
+    seen = []
+    optimizer = mc.Adam(lambda step: seen.append(step) or 0.01, gradient_accumulation_steps=4)
+    models[0].fit(X, Y, batch_size=10, epochs=2, shuffle=False, optimizer=optimizer, verbose=0)
+    models[1].fit(X, Y, batch_size=40, epochs=2, shuffle=False, optimizer=mc.Adam(0.01), verbose=0)
+    assert sorted(set(seen)) == list(range(6))
+    for a, b in zip(models[0].get_weights(), models[1].get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+    with pytest.raises(ValueError, match="gradient_accumulation_steps"):
+        mc.Adam(gradient_accumulation_steps=0)
+    with pytest.raises(ValueError, match="means nothing without use_ema"):
+        mc.Adam(ema_momentum=0.9)
+
+
 def test_clipping_that_makes_no_sense_is_refused():
     with pytest.raises(ValueError, match="only one of clipvalue, clipnorm, global_clipnorm"):
         mc.Adam(clipnorm=1.0, clipvalue=1.0)

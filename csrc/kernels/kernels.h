@@ -129,7 +129,9 @@ typedef struct mnc_update {
     mnc_update_kind kind;
     double rate; /* ADAM: with both bias corrections */
     double momentum, rho, one_minus_rho, one_minus_beta1, one_minus_beta2, epsilon;
-    double decay;      /* w is multiplied by 1 - decay first, if not 0 */
+    double decay;        /* w is multiplied by 1 - decay first, if not 0 */
+    double ema_momentum; /* of the average of the weights, and whether it then takes their place */
+    bool overwrite;
     int momentum_slot; /* RMSPROP: slot of m, or -1 */
     int mean_slot;     /* RMSPROP centered: slot of a, or -1 */
 } mnc_update;

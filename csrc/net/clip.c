@@ -38,7 +38,7 @@ static double block_squares(const mnc_model *model, size_t i, size_t block) {
         const size_t col = e % t->cols, in_panel = MNC_PANEL - col % MNC_PANEL, in_row = t->cols - col;
         size_t n = in_panel < in_row ? in_panel : in_row;
         if (n > end - e) n = end - e;
-        const char *g = mnc_at(model, model->gradients, mnc_locate(model, i, e / t->cols, col));
+        const char *g = mnc_at(model, mnc_total(model), mnc_locate(model, i, e / t->cols, col));
         model->kernels->squares(n, squares + (e - begin), g);
         e += n;
     }
@@ -58,7 +58,7 @@ static void update_tensor(const mnc_pass *pass, const mnc_update *update, size_t
     const size_t n = t->rows * MNC_PANEL;
     for (size_t panel = pass->thread; panel * MNC_PANEL < t->cols; panel += pass->team->size) {
         const size_t offset = mnc_locate(model, i, 0, panel * MNC_PANEL);
-        char *g = mnc_at(model, model->gradients, offset);
+        char *g = mnc_at(model, mnc_total(model), offset);
         model->kernels->clip(n, g, MNC_PANEL, factor, 0);
         mnc_update_at(pass, update, offset, n, g, MNC_PANEL);
     }

@@ -158,7 +158,7 @@ void mnc_model_destroy(mnc_model *model) {
     if (!model) return;
     mnc_plan_release(&model->train);
     for (size_t t = 0; model->tally && t < MNC_MAX_THREADS; t++) mnc_plan_release(&model->tally[t].infer);
-    for (size_t i = 0; i < 3; i++) mnc_release(model->slots[i]);
+    for (size_t i = 0; i < MNC_SLOTS; i++) mnc_release(model->slots[i]);
     mnc_release(model->gradients);
     mnc_release(model->values);
     mnc_release(model->tally);
@@ -175,8 +175,9 @@ mnc_tensor mnc_model_tensor(const mnc_model *model, size_t i) { return model->te
 static mnc_status part_base(const mnc_model *model, mnc_part part, size_t i, char **out, mnc_error *err) {
     if (i >= model->n_tensors)
         return mnc_fail(err, MNC_INVALID, "tensor %zu of %zu does not exist", i, model->n_tensors);
-    char *const bases[] = {model->values, model->gradients, model->slots[0], model->slots[1], model->slots[2]};
-    if ((unsigned)part > MNC_SLOT2) return mnc_fail(err, MNC_INVALID, "unknown part %d", part);
+    char *const bases[] = {model->values,   model->gradients, model->slots[0], model->slots[1],
+                           model->slots[2], model->slots[3],  model->slots[4]};
+    if ((unsigned)part > MNC_SLOT4) return mnc_fail(err, MNC_INVALID, "unknown part %d", part);
     if (!bases[part])
         return mnc_fail(err, MNC_INVALID, "this network has no such part yet (gradient or optimizer slot)");
     *out = bases[part];

@@ -15,6 +15,8 @@ struct mnc_context {
 /* mnc_pool_run with the floating-point environment of the contract in every thread. */
 size_t mnc_context_run(mnc_context *context, size_t wanted, mnc_task task, void *argument);
 
+enum { MNC_SLOTS = MNC_SLOT4 - MNC_SLOT0 + 1 }; /* that an optimizer may have */
+
 /* One step of the line, compiled from an mnc_layer. Offsets count elements in the parameter arena. */
 typedef struct mnc_step {
     mnc_layer layer;
@@ -70,9 +72,10 @@ struct mnc_model {
     size_t *tensor_offset; /* elements; of the panel or vector */
     size_t elements;       /* of an arena of parameters */
     bool has_norm;
-    char *values, *gradients, *slots[3];
+    char *values, *gradients, *slots[MNC_SLOTS];
+    char *total, *average; /* those of the slots that the formula does not know, or NULL */
     mnc_optimizer optimizer;
-    size_t n_slots;
+    size_t n_slots; /* of the formula */
     bool has_optimizer;
     mnc_progress progress;
     mnc_plan train;
@@ -180,11 +183,15 @@ void mnc_pass_statistics(const mnc_pass *pass);
 /* What becomes of the gradients of a chunk. */
 typedef struct mnc_sink {
     bool first, last; /* chunk of the batch */
-    bool store;       /* leave the total in model->gradients instead of updating */
+    bool store;       /* leave the total where it is instead of updating */
+    char *total;      /* arena of sums over chunks */
+    double share;     /* what the total is multiplied by in the end; 0: nothing */
     const mnc_update *update;
 } mnc_sink;
 
 void mnc_pass_update(const mnc_pass *pass, const mnc_sink *sink);
+/* Where a training step stores gradients. */
+static inline char *mnc_total(const mnc_model *model) { return model->total ? model->total : model->gradients; }
 /* The optimizer's step for the n parameters at `offset`, whose gradients' vectors are `stride` apart. */
 void mnc_update_at(const mnc_pass *pass, const mnc_update *update, size_t offset, size_t n, mnc_real *g, size_t stride);
 
@@ -199,6 +206,10 @@ size_t mnc_clip_blocks(const mnc_model *model);
 void mnc_pass_clip(const mnc_pass *pass, const mnc_update *update);
 
 /* ---------------------------------------------------------------- optimizer.c */
+/* How many batches make a step. */
+static inline uint64_t mnc_turns(const mnc_optimizer *o) {
+    return o->gradient_accumulation_steps > 1 ? o->gradient_accumulation_steps : 1;
+}
 /* Does a step need all gradients before it uses any? */
 bool mnc_clips_norms(const mnc_optimizer *optimizer);
 /* The constants of step t, counted from 1. */

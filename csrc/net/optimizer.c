@@ -15,10 +15,13 @@ void mnc_optimizer_defaults(mnc_optimizer *optimizer, mnc_optimizer_kind kind) {
         .epsilon = 1e-7,
         .weight_decay = kind == MNC_ADAMW ? 0.004 : 0.0,
         .initial_accumulator_value = 0.1,
+        .gradient_accumulation_steps = 1,
+        .ema_momentum = 0.99,
     };
 }
 
-size_t mnc_optimizer_slots(const mnc_optimizer *o) {
+/* Those of the formula. */
+static size_t own_slots(const mnc_optimizer *o) {
     switch (o->kind) {
     case MNC_SGD: return o->momentum != 0;
     case MNC_RMSPROP: return 1 + (size_t)(o->momentum != 0) + (size_t)o->centered;
@@ -27,6 +30,10 @@ size_t mnc_optimizer_slots(const mnc_optimizer *o) {
     case MNC_ADAGRAD: return 1;
     }
     return 0;
+}
+
+size_t mnc_optimizer_slots(const mnc_optimizer *o) {
+    return own_slots(o) + (size_t)(o->gradient_accumulation_steps > 1) + (size_t)o->use_ema;
 }
 
 static mnc_status optimizer_check(const mnc_optimizer *o, mnc_error *err) {
@@ -45,6 +52,8 @@ static mnc_status optimizer_check(const mnc_optimizer *o, mnc_error *err) {
     if (!(o->initial_accumulator_value >= 0) || !isfinite(o->initial_accumulator_value))
         return mnc_fail(err, MNC_INVALID, "initial_accumulator_value must be finite and not negative, not %g",
                         o->initial_accumulator_value);
+    if (!mnc_is_share(o->ema_momentum))
+        return mnc_fail(err, MNC_INVALID, "ema_momentum must be in [0, 1), not %g", o->ema_momentum);
     const double clips[] = {o->clipvalue, o->clipnorm, o->global_clipnorm};
     int used = 0;
     for (size_t i = 0; i < 3; used += clips[i++] != 0)
@@ -58,6 +67,8 @@ bool mnc_clips_norms(const mnc_optimizer *o) { return o->clipnorm > 0 || o->glob
 
 void mnc_update_make(mnc_update *u, const mnc_optimizer *o, double rate, uint64_t t) {
     *u = (mnc_update){.rate = rate, .momentum = o->momentum, .momentum_slot = -1, .mean_slot = -1};
+    u->ema_momentum = t == 1 ? 0 : o->ema_momentum;
+    u->overwrite = o->ema_overwrite_frequency && t % o->ema_overwrite_frequency == 0;
     switch (o->kind) {
     case MNC_SGD:
         u->kind = o->momentum == 0 ? MNC_UPDATE_SGD : o->nesterov ? MNC_UPDATE_NESTEROV : MNC_UPDATE_MOMENTUM;
@@ -87,23 +98,25 @@ void mnc_update_make(mnc_update *u, const mnc_optimizer *o, double rate, uint64_
 }
 
 mnc_status mnc_model_set_optimizer(mnc_model *model, const mnc_optimizer *optimizer, mnc_error *err) {
-    char *slots[3] = {NULL, NULL, NULL};
+    char *slots[MNC_SLOTS] = {NULL};
     mnc_status status = optimizer_check(optimizer, err);
     const size_t n = status == MNC_OK ? mnc_optimizer_slots(optimizer) : 0;
     for (size_t i = 0; i < n && status == MNC_OK; i++)
         status = mnc_allocate_array((void **)&slots[i], model->elements, model->kernels->real_size, err);
     if (status != MNC_OK) {
-        for (size_t i = 0; i < 3; i++) mnc_release(slots[i]);
+        for (size_t i = 0; i < MNC_SLOTS; i++) mnc_release(slots[i]);
         return status;
     }
     for (size_t i = 0; optimizer->kind == MNC_ADAGRAD && i < model->elements; i++)
         mnc_write_real(model, slots[0], i, optimizer->initial_accumulator_value);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < MNC_SLOTS; i++) {
         mnc_release(model->slots[i]);
         model->slots[i] = slots[i];
     }
     model->optimizer = *optimizer;
-    model->n_slots = n;
+    model->n_slots = own_slots(optimizer);
+    model->total = optimizer->gradient_accumulation_steps > 1 ? slots[model->n_slots] : NULL;
+    model->average = optimizer->use_ema ? slots[n - 1] : NULL;
     model->has_optimizer = true;
     model->progress.optimizer_step = 0;
     return MNC_OK;
@@ -131,7 +144,9 @@ mnc_status mnc_optimizer_apply(mnc_context *context, mnc_dtype dtype, const mnc_
     if (status != MNC_OK) return status;
     if ((unsigned)dtype > MNC_FLOAT64) return mnc_fail(err, MNC_INVALID, "unknown dtype %d", dtype);
     if (t < 1 || !mnc_is_rate(rate)) return mnc_fail(err, MNC_INVALID, "t must be at least 1 and the rate finite");
-    for (size_t i = 0; i < mnc_optimizer_slots(optimizer); i++)
+    if (optimizer->gradient_accumulation_steps > 1 || optimizer->use_ema)
+        return mnc_fail(err, MNC_INVALID, "a single step can neither accumulate gradients nor average weights");
+    for (size_t i = 0; i < own_slots(optimizer); i++)
         if (!slots[i]) return mnc_fail(err, MNC_INVALID, "slot %zu of the optimizer is missing", i);
     void *copy = NULL;
     status = clip_copy(k, optimizer, n, &gradient, &copy, err);

@@ -5,12 +5,18 @@
 
 void mnc_update_at(const mnc_pass *pass, const mnc_update *update, size_t offset, size_t n, mnc_real *g,
                    size_t stride) {
-    mnc_model *model = pass->model;
+    const mnc_model *model = pass->model;
     const mnc_kernels *k = model->kernels;
     mnc_real *slots[3] = {NULL, NULL, NULL};
     for (size_t i = 0; i < model->n_slots; i++) slots[i] = mnc_at(model, model->slots[i], offset);
     if (model->optimizer.clipvalue > 0) k->clip(n, g, stride, 1, model->optimizer.clipvalue);
-    k->update(update, n, mnc_at(model, model->values, offset), slots, g, stride);
+    char *const w = mnc_at(model, model->values, offset);
+    k->update(update, n, w, slots, g, stride);
+    if (model->average) {
+        char *const average = mnc_at(model, model->average, offset);
+        k->moving_average(n, average, w, update->ema_momentum);
+        if (update->overwrite) memcpy(w, average, n * k->real_size);
+    }
     pass->tally->counters.updates++;
 }
 
@@ -22,11 +28,12 @@ static void consume(const mnc_pass *pass, const mnc_sink *sink, size_t offset, s
     const mnc_kernels *k = model->kernels;
     char *values = mnc_at(model, model->values, offset);
     if (!first || !last || sink->store) {
-        char *total = mnc_at(model, model->gradients, offset);
+        char *total = mnc_at(model, sink->total, offset);
         k->accumulate(n, total, g, stride, first);
         g = total;
         stride = MNC_PANEL;
     }
+    if (last && sink->share != 0) k->clip(n, g, stride, sink->share, 0);
     if (last && (l1 != 0 || l2 != 0)) k->regularise(n, g, stride, values, l1, l2);
     if (last && !sink->store)
         mnc_update_at(pass, sink->update, offset, n, g, stride);

@@ -46,6 +46,7 @@ def clip(
 
 
 CLIPPING = ("clipvalue", "clipnorm", "global_clipnorm")
+EMA = ("use_ema", "ema_momentum", "ema_overwrite_frequency")
 
 
 def flush(slot: Array) -> Array:

@@ -571,7 +571,7 @@ static size_t random_stride(bench *b) { return 16 * random_between(&b->random, 1
 
 static void update(bench *b, const mnc_kernels *k) {
     const size_t n = random_length(b);
-    const mnc_update_kind kind = (mnc_update_kind)random_below(&b->random, MNC_UPDATE_ADAM + 1);
+    const mnc_update_kind kind = (mnc_update_kind)random_below(&b->random, MNC_UPDATE_ADAGRAD + 1);
     mnc_update u = {.kind = kind,
                     .rate = pow(10, -(double)random_below(&b->random, 6)),
                     .momentum = 0.9,
@@ -589,7 +589,8 @@ static void update(bench *b, const mnc_kernels *k) {
     for (size_t i = 0; i < all; i++)
         if (random_chance(&b->random, 4)) set(b, g, i, random_chance(&b->random, 2) ? 0.0 : -0.0);
     allow_all(b, w, n);
-    if (kind != MNC_UPDATE_SGD) slots[0] = random_slot(b, n, 1, kind == MNC_UPDATE_RMSPROP);
+    if (kind != MNC_UPDATE_SGD)
+        slots[0] = random_slot(b, n, 1, kind == MNC_UPDATE_RMSPROP || kind == MNC_UPDATE_ADAGRAD);
     if (kind == MNC_UPDATE_ADAM) slots[1] = random_slot(b, n, 1, true);
     if (kind == MNC_UPDATE_RMSPROP) {
         int next = 1;
