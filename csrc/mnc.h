@@ -63,11 +63,19 @@ const char *mnc_isa_name(size_t i);
 typedef enum mnc_dtype { MNC_FLOAT32, MNC_FLOAT64 } mnc_dtype;
 
 /* Each list gives an enum's values and their names, and so all that is enumerated over them. */
-#define MNC_ACTIVATIONS(X) \
-    X(LINEAR, "linear") X(RELU, "relu") X(LEAKY_RELU, "leaky_relu") X(TANH, "tanh") X(SIGMOID, "sigmoid")
-#define MNC_OPTIMIZERS(X) X(SGD, "sgd") X(RMSPROP, "rmsprop") X(ADAM, "adam") X(ADAMW, "adamw")
-#define MNC_RATES(X) \
-    X(RATE_CONSTANT, "constant") X(RATE_STEP, "step") X(RATE_INVERSE_TIME, "inverse_time") X(RATE_COSINE, "cosine")
+#define MNC_ACTIVATIONS(X)      \
+    X(LINEAR, "linear")         \
+    X(RELU, "relu")             \
+    X(LEAKY_RELU, "leaky_relu") \
+    X(TANH, "tanh")             \
+    X(SIGMOID, "sigmoid")       \
+    X(ELU, "elu") X(SELU, "selu") X(GELU, "gelu") X(GELU_TANH, "gelu_tanh") X(SILU, "silu") X(SOFTPLUS, "softplus")
+#define MNC_OPTIMIZERS(X) X(SGD, "sgd") X(RMSPROP, "rmsprop") X(ADAM, "adam") X(ADAMW, "adamw") X(ADAGRAD, "adagrad")
+#define MNC_RATES(X)                     \
+    X(RATE_CONSTANT, "constant")         \
+    X(RATE_STEP, "step")                 \
+    X(RATE_INVERSE_TIME, "inverse_time") \
+    X(RATE_COSINE, "cosine") X(RATE_EXPONENTIAL, "exponential") X(RATE_ONE_CYCLE, "one_cycle")
 #define MNC_LIST_VALUE(value, name) MNC_##value,
 #define MNC_LIST_NAME(value, name) [MNC_##value] = name,
 #define MNC_LIST_COUNT(value, name) +1
@@ -109,7 +117,7 @@ typedef struct mnc_layer {
     double momentum, epsilon;  /* MNC_NORM: of the moving averages; under the root, beside the variance */
     bool center, scale;        /* MNC_NORM: learn beta; learn gamma */
     mnc_activation activation; /* softmax is part of the head, not an activation */
-    double slope;              /* MNC_LEAKY_RELU: factor for negative inputs */
+    double slope;              /* MNC_LEAKY_RELU: factor for negative inputs; MNC_ELU: alpha */
     double dropout;            /* share of outputs set to zero in training, the rest times 1 / (1 - dropout); [0, 1) */
 } mnc_layer;
 
@@ -119,6 +127,8 @@ typedef enum mnc_head {
     MNC_HEAD_MEAN_SQUARED_ERROR,    /* mean_j (z_j - y_j)^2 */
     MNC_HEAD_INNER_PRODUCT,         /* B sum_j z_j y_j: gradients are then the products of y with the Jacobian;
                                * mnc_evaluate takes B = 1 */
+    MNC_HEAD_BINARY_CROSS_ENTROPY,  /* mean_j -y_j log p_j - (1 - y_j) log(1 - p_j), p = sigmoid(z); the last
+                                     * activation must be linear */
 } mnc_head;
 
 typedef struct mnc_spec {
@@ -128,8 +138,8 @@ typedef struct mnc_spec {
     size_t n_layers;
     const mnc_layer *layers;
     mnc_head head;
-    double label_smoothing;  /* cross-entropy: y (1 - s) + s / C */
-    bool outputs_are_logits; /* mnc_evaluate returns z instead of softmax(z) */
+    double label_smoothing;  /* cross-entropy: y (1 - s) + s / C; binary: y (1 - s) + s / 2 */
+    bool outputs_are_logits; /* mnc_evaluate returns z instead of softmax(z) or sigmoid(z) */
     uint64_t seed;
     size_t reduce_rows; /* chains over batch rows are cut here (part of the arithmetic); a multiple of 16 */
 } mnc_spec;
@@ -158,7 +168,7 @@ size_t mnc_model_tensor_count(const mnc_model *model);
 mnc_tensor mnc_model_tensor(const mnc_model *model, size_t i);
 
 /* What of a tensor is meant: its value, its gradient (after mnc_gradients), or an optimizer slot. */
-typedef enum mnc_part { MNC_VALUE, MNC_GRADIENT, MNC_SLOT0, MNC_SLOT1, MNC_SLOT2 } mnc_part;
+typedef enum mnc_part { MNC_VALUE, MNC_GRADIENT, MNC_SLOT0, MNC_SLOT1, MNC_SLOT2, MNC_SLOT3, MNC_SLOT4 } mnc_part;
 
 /* out, in: real[rows, cols]. */
 mnc_status mnc_model_get(const mnc_model *model, mnc_part part, size_t i, void *out, mnc_error *err);
@@ -170,7 +180,7 @@ uint64_t mnc_model_hash(const mnc_model *model);
 typedef struct mnc_progress {
     uint64_t epoch;          /* epochs begun in the model's life: keys the shuffle */
     uint64_t step;           /* steps taken in the model's life: keys dropout */
-    uint64_t optimizer_step; /* steps since the optimizer was set */
+    uint64_t optimizer_step; /* batches since the optimizer was set */
 } mnc_progress;
 
 mnc_progress mnc_model_progress(const mnc_model *model);
@@ -209,7 +219,14 @@ typedef enum mnc_optimizer_kind { MNC_OPTIMIZERS(MNC_LIST_VALUE) } mnc_optimizer
  *   ADAM     m += (g - m)(1 - beta1);  v += (g^2 - v)(1 - beta2)
  *            w -= m r sqrt(1 - beta2^t) / (1 - beta1^t) / (sqrt(v) + epsilon)
  *   ADAMW    w -= w weight_decay r, then ADAM
- * Slots: SGD with momentum m; RMSPROP v, then m, then a, those in use; ADAM and ADAMW m, v. */
+ *   ADAGRAD  v += g^2;  w -= r g / sqrt(v + epsilon);  v starts as initial_accumulator_value
+ * Before, g is clipped by at most one of (0: not): clipvalue, each element to [-c, c]; clipnorm, each tensor's norm, and
+ * global_clipnorm, that of all together: g *= c / norm where the norm is above c.
+ * With gradient_accumulation_steps n > 1, a step takes the mean gradient of n batches; t counts steps, not batches.
+ * use_ema: after each step, average = ema_momentum average + (1 - ema_momentum) w (in the first step w), and after every
+ * ema_overwrite_frequency steps (0: never) w = average.
+ * Slots: SGD with momentum m; RMSPROP v, then m, then a, those in use; ADAM and ADAMW m, v; ADAGRAD v. Behind them, where
+ * they are in use: the sum of the gradients so far; the average. */
 typedef struct mnc_optimizer {
     mnc_optimizer_kind kind;
     double momentum;
@@ -218,13 +235,20 @@ typedef struct mnc_optimizer {
     bool centered;
     double beta1, beta2, epsilon;
     double weight_decay;
+    double initial_accumulator_value;
+    double clipvalue, clipnorm, global_clipnorm;
+    uint64_t gradient_accumulation_steps;
+    bool use_ema;
+    double ema_momentum;
+    uint64_t ema_overwrite_frequency;
 } mnc_optimizer;
 
 void mnc_optimizer_defaults(mnc_optimizer *optimizer, mnc_optimizer_kind kind);
 size_t mnc_optimizer_slots(const mnc_optimizer *optimizer);
-/* Sets the optimizer with zeroed slots and optimizer_step 0. */
+/* Sets the optimizer with slots as they start, zero but for ADAGRAD's, and optimizer_step 0. */
 mnc_status mnc_model_set_optimizer(mnc_model *model, const mnc_optimizer *optimizer, mnc_error *err);
-/* One step on plain arrays real[n], in place; the arithmetic of mnc_fit. t counts from 1. Unused slots may be NULL. */
+/* One step on plain arrays real[n], in place; the arithmetic of mnc_fit for a tensor of this size, the only one, without
+ * accumulation and averages. t counts from 1. Unused slots may be NULL. */
 mnc_status mnc_optimizer_apply(mnc_context *context, mnc_dtype dtype, const mnc_optimizer *optimizer, double rate,
                                uint64_t t, size_t n, void *w, void *const slots[3], const void *gradient,
                                mnc_error *err);
@@ -242,7 +266,8 @@ typedef struct mnc_job {
     /* in and out */
     size_t batches_done;
     double loss_sum;  /* sum over rows of weight * loss, plus batch rows * penalty per batch */
-    uint64_t correct; /* rows whose largest output is at the largest target (not for the inner-product head) */
+    uint64_t correct; /* rows whose largest output is at the largest target, or, of one output of binary cross-entropy,
+                       * on the side of the target (not for the inner-product head) */
     size_t rows_done;
 } mnc_job;
 
@@ -287,7 +312,11 @@ void mnc_permutation(uint64_t seed, uint64_t epoch, size_t n, uint32_t *order);
 /* CONSTANT      initial
  * STEP          initial * decay^floor(step / steps)
  * INVERSE_TIME  initial / (1 + decay * step / steps); floor(step / steps) if staircase
- * COSINE        initial * ((1 - alpha) (1 + cos(pi min(step, steps) / steps)) / 2 + alpha) */
+ * COSINE        initial * ((1 - alpha) (1 + cos(pi min(step, steps) / steps)) / 2 + alpha)
+ * EXPONENTIAL   initial * decay^(step / steps); the same as STEP if staircase
+ * ONE_CYCLE     COSINE
+ * With a warm-up, these begin after it; before, the rate is warmup_from + (initial - warmup_from) * way,
+ * way = step / warmup_steps, or (1 - cos(pi way)) / 2 for ONE_CYCLE. */
 typedef enum mnc_rate_kind { MNC_RATES(MNC_LIST_VALUE) } mnc_rate_kind;
 
 typedef struct mnc_rate {
@@ -295,6 +324,7 @@ typedef struct mnc_rate {
     double initial, decay, alpha;
     double steps;
     bool staircase;
+    double warmup_steps, warmup_from;
 } mnc_rate;
 
 /* out[n]: the rates of steps first ... first + n - 1 (counted from 0). */

@@ -39,6 +39,7 @@ from .initializers import (
     Zeros,
 )
 from .layers import (
+    ELU,
     Activation,
     BatchNormalization,
     Dense,
@@ -50,12 +51,12 @@ from .layers import (
     Rescaling,
     Softmax,
 )
-from .losses import CategoricalCrossentropy, MeanSquaredError, SparseCategoricalCrossentropy
+from .losses import BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError, SparseCategoricalCrossentropy
 from .model import Sequential
-from .optimizers import SGD, Adam, AdamW, RMSprop
+from .optimizers import SGD, Adagrad, Adam, AdamW, RMSprop
 from .regularizers import L1, L1L2, L2
 from .results import Evaluation
-from .schedules import CosineDecay, InverseTimeDecay, StepDecay
+from .schedules import CosineDecay, ExponentialDecay, InverseTimeDecay, OneCycle, StepDecay, WarmUp
 
 if TYPE_CHECKING:
     from . import datasets, diagnosis, keras, metrics, plots, recipes, reference, saving, testing
@@ -84,20 +85,24 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "ELU",
     "L1",
     "L1L2",
     "L2",
     "SGD",
     "Activation",
+    "Adagrad",
     "Adam",
     "AdamW",
     "BatchNormalization",
+    "BinaryCrossentropy",
     "CategoricalCrossentropy",
     "Constant",
     "CosineDecay",
     "Dense",
     "Dropout",
     "Evaluation",
+    "ExponentialDecay",
     "Flatten",
     "GlorotNormal",
     "GlorotUniform",
@@ -112,6 +117,7 @@ __all__ = [
     "MeanSquaredError",
     "ModelFileError",
     "NotFiniteError",
+    "OneCycle",
     "Ones",
     "RMSprop",
     "RandomNormal",
@@ -125,6 +131,7 @@ __all__ = [
     "StepDecay",
     "TruncatedNormal",
     "VarianceScaling",
+    "WarmUp",
     "Zeros",
     "callbacks",
     "datasets",

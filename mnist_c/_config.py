@@ -27,9 +27,10 @@ class Configurable:
 
         Raises TypeError if there is one that JSON cannot hold, such as a Python function.
         """
-        from inspect import signature  # slow to import, and only configurations need it
+        from inspect import Parameter, signature  # slow to import, and only configurations need it
 
-        names = [name for name in signature(type(self)).parameters if name not in self._not_kept]
+        parameters = signature(type(self)).parameters.items()
+        names = [name for name, p in parameters if name not in self._not_kept and p.kind is not Parameter.VAR_KEYWORD]
         return {name: plain(getattr(self, name)) for name in names}
 
     @classmethod

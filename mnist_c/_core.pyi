@@ -34,8 +34,10 @@ def rates(
     alpha: float = ...,
     steps: float = ...,
     staircase: bool = ...,
+    warmup_steps: float = ...,
+    warmup_from: float = ...,
 ) -> NDArray[np.float64]:
-    """kind: "constant", "step", "inverse_time", "cosine"; see mnc.h, mnc_rates."""
+    """kind: "constant", "step", "inverse_time", "cosine", "exponential", "one_cycle"; see mnc.h, mnc_rates."""
 
 def total(x: NDArray[np.float64], /) -> float:
     """The contract's sum of a 1-d float64 array."""
@@ -54,7 +56,8 @@ def optimizer_apply(
     **hyper: Any,
 ) -> None:
     """In place on writable C-contiguous float32 or float64 arrays of one shape. hyper: momentum, nesterov, rho,
-    centered, beta1, beta2, epsilon, weight_decay; kind: "sgd", "rmsprop", "adam", "adamw"."""
+    centered, beta1, beta2, epsilon, weight_decay, initial_accumulator_value, clipvalue, clipnorm,
+    global_clipnorm; kind: "sgd", "rmsprop", "adam", "adamw", "adagrad"."""
 
 @final
 class Data:
@@ -87,8 +90,8 @@ class Network:
     """layers: a sequence of dicts with the fields of mnc_layer: kind ("dense", "norm", "map"), units, use_bias,
     kernel_init and bias_init (tuples (kind, fan, a, b); kind "constant", "uniform", "normal", "truncated_normal",
     "scaled_uniform", "scaled_normal"; fan "in", "out", "avg"), l1, l2, bias_l1, bias_l2, momentum, epsilon, center,
-    scale, activation ("linear", "relu", "leaky_relu", "tanh", "sigmoid"), slope, dropout. head:
-    "softmax_cross_entropy", "mean_squared_error", "inner_product"."""
+    scale, activation ("linear", "relu" and so on, see mnc.h), slope, dropout. head:
+    "softmax_cross_entropy", "mean_squared_error", "inner_product", "binary_cross_entropy"."""
 
     def __new__(
         cls,
@@ -111,7 +114,7 @@ class Network:
         "moving_variance"."""
 
     def get(self, part: str, index: int, /) -> _Array:
-        """part: "value", "gradient", "slot0", "slot1", "slot2". A new array of the network's dtype."""
+        """part: "value", "gradient", "slot0" ... "slot4". A new array of the network's dtype."""
 
     def set(self, part: str, index: int, array: _Array, /) -> None: ...
     def set_optimizer(self, kind: str, /, **hyper: Any) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 
 from . import _core, _inputs, _targets, losses
 from ._fingerprint import Examples
-from ._plan import CROSS_ENTROPY, SQUARED_ERROR, Head, Plan
+from ._plan import BINARY, CROSS_ENTROPY, SQUARED_ERROR, Head, Plan
 
 if TYPE_CHECKING:
     from .model import Sequential
@@ -40,6 +40,10 @@ class Feed:
     @property
     def head(self) -> Head:
         return head_of(self.plan, self.loss)
+
+    @property
+    def binary(self) -> bool:
+        return self.loss is not None and self.loss.head == BINARY
 
     def images(self, x: object, *, name: str = "x", single: bool = False, warn: bool = True) -> _inputs.Array:
         return _inputs.images(x, self.transform, features=self.plan.inputs, single=single, name=name, warn=warn)
@@ -75,7 +79,7 @@ class Feed:
         """The same, with the labels, which the core does not give back. view: the data are for one evaluation."""
         array = self.images(x)
         targets = self.targets(y, len(array))
-        weights = _targets.weights(sample_weight, class_weight, targets, self.plan.outputs)
+        weights = _targets.weights(sample_weight, class_weight, targets, self.plan.outputs, self.binary)
         return self.core_data(Examples(array, targets, weights), dtype, view), targets
 
     def split(
@@ -86,22 +90,26 @@ class Feed:
         class_weight: object,
         validation_split: object,
         validation_data: object,
+        stratify: bool = False,
     ) -> tuple[Examples, Examples | None]:
         """Training and validation data, for `core_data`. Class weights count in training only, as in Keras."""
         array = self.images(x)
         n = len(array)
         targets = self.targets(y, n)
         weights = _targets.weights(sample_weight, None, targets, self.plan.outputs)
-        weights_of_training = _targets.weights(weights, class_weight, targets, self.plan.outputs)
+        weights_of_training = _targets.weights(weights, class_weight, targets, self.plan.outputs, self.binary)
         rows = n if validation_data is not None else _inputs.training_rows(n, validation_split)
-        first, last = slice(0, rows), slice(rows, n)
+        whole = Examples(array, targets, weights)
+        first: _targets.Rows = slice(0, rows)
+        last: _targets.Rows = slice(rows, n)
+        if stratify:
+            first, last = _targets.stratified(targets, rows, self.plan.outputs, self.binary)
         validation = None
         if validation_data is not None:
             validation = self._validation(validation_data)
         elif rows < n:
-            validation = Examples(array[last], targets.rows(last), None if weights is None else weights[last])
-        train_weights = None if weights_of_training is None else weights_of_training[first]
-        return Examples(array[first], targets.rows(first), train_weights), validation
+            validation = whole.rows(last)
+        return whole._replace(weights=weights_of_training).rows(first), validation
 
     def _validation(self, given: object) -> Examples:
         if not isinstance(given, (tuple, list)) or len(given) not in (2, 3):
@@ -140,7 +148,7 @@ def head_of(plan: Plan, loss: losses.Loss | None) -> Head:
     """The head that computes a loss; without one, the head that gives the outputs as they are or their softmax."""
     if loss is None:
         return Head(CROSS_ENTROPY if plan.softmax else SQUARED_ERROR)
-    logits = loss.head == CROSS_ENTROPY and not plan.softmax
+    logits = loss.from_logits if loss.head == BINARY else loss.head == CROSS_ENTROPY and not plan.softmax
     return Head(loss.head, loss.label_smoothing, outputs_are_logits=logits)
 
 
@@ -151,7 +159,7 @@ def _default_loss(plan: Plan, y: object) -> losses.Loss:
         return losses.CategoricalCrossentropy(from_logits=True)
     raise ValueError(
         "no loss was given, and the last layer does not say which is meant: use activation='softmax' there to learn "
-        "classes, or loss='mean_squared_error' to learn numbers"
+        "classes, loss='binary_crossentropy' for a sigmoid, or loss='mean_squared_error' to learn numbers"
     )
 
 
@@ -163,11 +171,14 @@ def _check_loss(loss: losses.Loss, plan: Plan) -> None:
             raise ValueError(
                 f"{name} does not go with softmax: use loss='categorical_crossentropy', or another last activation"
             )
+        if loss.head == BINARY:
+            _check_binary(loss, plan)
         return
     if plan.outputs < 2:
         raise ValueError(
             f"{name} needs one output per class, but the last layer has one output, whose softmax is always 1: "
-            "two classes take Dense(2, activation='softmax')"
+            "two classes take Dense(2, activation='softmax'), or Dense(1, activation='sigmoid') and "
+            "loss='binary_crossentropy'"
         )
     if plan.softmax and loss.from_logits:
         raise ValueError(
@@ -184,3 +195,20 @@ def _check_loss(loss: losses.Loss, plan: Plan) -> None:
             f"{name} needs softmax or no activation in the last layer, but that has {last!r}: "
             "use activation='softmax', or loss='mean_squared_error'"
         )
+
+
+def _check_binary(loss: losses.Loss, plan: Plan) -> None:
+    name, step = type(loss).__name__, plan.steps[-1]
+    last = step["activation"]
+    if loss.from_logits and last == "sigmoid":
+        raise ValueError(
+            f"{name}(from_logits=True) after a sigmoid would apply it twice: leave out from_logits=True, or "
+            "activation='sigmoid' in the last layer"
+        )
+    if last != ("linear" if loss.from_logits else "sigmoid"):
+        raise ValueError(
+            f"{name} needs probabilities, but the last activation is {last!r}: give the last layer "
+            f"activation='sigmoid', or none and use {name}(from_logits=True)"
+        )
+    if step["dropout"]:
+        raise ValueError(f"{name} needs probabilities as they are: take out the Dropout behind the last layer")

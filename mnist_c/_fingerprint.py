@@ -18,6 +18,10 @@ class Examples(NamedTuple):
     targets: _targets.Targets
     weights: NDArray[np.float64] | None
 
+    def rows(self, part: _targets.Rows) -> "Examples":
+        weights = None if self.weights is None else self.weights[part]
+        return Examples(self.images[part], self.targets.rows(part), weights)
+
 
 class Fingerprint:
     """The training and validation data of a run.

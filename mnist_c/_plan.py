@@ -18,6 +18,7 @@ Shape: TypeAlias = tuple[int, ...]
 # Heads, as the core calls them.
 CROSS_ENTROPY = "softmax_cross_entropy"
 SQUARED_ERROR = "mean_squared_error"
+BINARY = "binary_cross_entropy"
 
 
 class Plan:
@@ -46,6 +47,13 @@ class Plan:
     def linear_output(self) -> bool:
         """Whether the last layer's outputs can be logits."""
         return not self.softmax and self.steps[-1]["activation"] == "linear"
+
+    def steps_for(self, head: str) -> list[dict[str, Any]]:
+        """The steps as a network with that head has them: a last sigmoid is part of binary cross-entropy."""
+        last = self.steps[-1]
+        if head != BINARY or last["activation"] != "sigmoid":
+            return self.steps
+        return [*self.steps[:-1], {**last, "activation": "linear"}]
 
     def step(self, owner: "Layer", kind: str, **fields: Any) -> None:
         self.steps.append({"kind": kind, "activation": "linear", "slope": 0.0, "dropout": 0.0, **fields})
@@ -107,7 +115,7 @@ def create_network(
     kind, label_smoothing, outputs_are_logits = head.key
     return _core.Network(
         inputs=plan.inputs,
-        layers=plan.steps,
+        layers=plan.steps_for(kind),
         head=kind,
         dtype=dtype,
         input_dropout=plan.input_dropout,

@@ -57,6 +57,14 @@ class State:
             self._slots = self.network.set_optimizer(optimizer.kind, **optimizer.hyper)
             self.optimizer = optimizer
 
+    def take_average(self) -> None:
+        """Puts the average of the weights, the last slot, in their place, if the optimizer in use keeps one."""
+        if self.optimizer is not None and self.optimizer.hyper.get("use_ema"):
+            self.changing()
+            for i, (_, _, _, trainable) in enumerate(self.tensors):
+                if trainable:
+                    self.network.set("value", i, self.network.get(f"slot{self._slots - 1}", i))
+
     @property
     def slots(self) -> int:
         """How many moments the optimizer that is in use keeps of each trainable tensor."""

@@ -1,13 +1,15 @@
 """Labels, targets and weights as users have them -> the core's arrays, or an error that says what to do."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ._inputs import Array, as_array, describe
-from ._plan import CROSS_ENTROPY
+from ._plan import BINARY, CROSS_ENTROPY
+
+Rows: TypeAlias = "slice | NDArray[np.intp]"  # some of them
 
 
 class Targets(NamedTuple):
@@ -20,7 +22,11 @@ class Targets(NamedTuple):
         """The class of each row (n,): its label, or where its largest value is."""
         return self.labels if self.labels is not None else np.asarray(self.values).argmax(axis=1)
 
-    def rows(self, part: slice) -> "Targets":
+    def yes_or_no(self) -> "Targets":
+        """Values of one output as the classes 0 and 1 on either side of 1/2."""
+        return Targets((np.asarray(self.values)[:, 0] > 0.5).astype(np.int32), None)
+
+    def rows(self, part: "Rows") -> "Targets":
         labels, values = self
         return Targets(None if labels is None else labels[part], None if values is None else values[part])
 
@@ -118,7 +124,8 @@ def targets(value: object, *, n: int, outputs: int, head: str, name: str = "y") 
     """What n rows should come to, for a network with so many outputs and that head.
 
     Cross-entropy takes classes: integers or whole floats (n,) or (n, 1), one-hot rows of any dtype, probabilities
-    (n, outputs). Mean squared error takes values (n, outputs) as well, and (n,) for one output.
+    (n, outputs). Mean squared error takes values (n, outputs) as well, and (n,) for one output; binary cross-entropy
+    the same from 0 to 1.
     """
     y = as_array(value, name)
     _check_text(y, name)
@@ -128,11 +135,35 @@ def targets(value: object, *, n: int, outputs: int, head: str, name: str = "y") 
         y = y.astype(np.uint8)
     if y.ndim == 2 and is_one_hot(y):
         return Targets(y.argmax(axis=1).astype(np.int32), None)
+    if head == BINARY and (y.ndim == 2 or outputs == 1) and (y.min() < 0 or y.max() > 1):
+        raise ValueError(
+            f"{name} must be 0 or 1, or probabilities in between, for binary cross-entropy, "
+            f"but goes from {y.min():g} to {y.max():g}"
+        )
     if head != CROSS_ENTROPY and (y.ndim == 2 or outputs == 1):
         return Targets(None, np.ascontiguousarray(y.reshape(n, outputs), dtype=np.float64))
     if y.ndim == 2:
         return Targets(None, np.ascontiguousarray(_probabilities(y, name)))
     return Targets(_labels(y, outputs, name), None)
+
+
+def stratified(y: Targets, rows: int, outputs: int, binary: bool) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Which rows train, so many of them, and which do not: of every class the same share, its first rows, in order."""
+    n = len(y.labels) if y.labels is not None else len(np.asarray(y.values))
+    if rows == n:
+        raise ValueError("stratify=True divides the data into two parts: give validation_split, too")
+    if y.labels is None and not (binary and outputs == 1):
+        raise ValueError("stratify=True needs classes: labels or one-hot rows")
+    labels = (y if y.labels is not None else y.yes_or_no()).classes()
+    exact = np.bincount(labels) * rows / n
+    counts = np.floor(exact).astype(int)
+    counts[np.argsort(counts - exact, kind="stable")[: rows - counts.sum()]] += 1  # those that lost most to rounding
+    order = np.argsort(labels, kind="stable")
+    begin = np.cumsum(np.bincount(labels)) - np.bincount(labels)
+    trains = np.zeros(n, dtype=bool)
+    for first, count in zip(begin, counts, strict=True):
+        trains[order[first : first + count]] = True
+    return np.flatnonzero(trains), np.flatnonzero(~trains)
 
 
 def looks_like_classes(value: object, outputs: int) -> bool:
@@ -177,13 +208,18 @@ def _class_weights(value: object, labels: Array, classes: int) -> NDArray[np.flo
     return per_class[labels]
 
 
-def weights(sample_weight: object, class_weight: object, y: Targets, outputs: int) -> NDArray[np.float64] | None:
-    """Weights of rows, float64 (n,), or None if there are none: sample weights times those of their classes."""
-    labels = y.classes()
+def weights(
+    sample_weight: object, class_weight: object, y: Targets, outputs: int, binary: bool = False
+) -> NDArray[np.float64] | None:
+    """Weights of rows, float64 (n,), or None if there are none: sample weights times those of their classes.
+
+    binary: one output stands for the classes 0 and 1.
+    """
+    labels = (y.yes_or_no() if binary and outputs == 1 else y).classes()
     result = None if sample_weight is None else _row_weights(sample_weight, len(labels))
     if class_weight is not None:
-        if outputs < 2:
+        if outputs < 2 and not binary:
             raise ValueError("class_weight needs classes, but the model has one output")
-        by_class = _class_weights(class_weight, labels, outputs)
+        by_class = _class_weights(class_weight, labels, max(outputs, 2))
         result = by_class if result is None else result * by_class
     return result

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _core, _inputs, _targets, ops, schedules
+from . import _core, _inputs, _targets, ops
 from ._feed import Feed
 from ._plan import SQUARED_ERROR, Head, Plan, copy_slots, create_network
 from ._tables import as_html, as_text
@@ -204,7 +204,7 @@ class _Step:
         else:
             done = 0  # fit would start this optimizer afresh
         network.set_progress(epoch, step, done)
-        rates = schedules.rates(optimizer.learning_rate, done, 1)
+        rates = optimizer.rates(done, 1)
         before = self.state.network
         try:
             network.fit(self.data, self.order, self.data.rows, rates)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _checkpoint, _core, schedules
+from . import _checkpoint, _core
 from ._checkpoint import BEGIN, END, TRAIN, Call, Checkpoint, Noted, Point
 from ._divergence import not_finite
 from ._fingerprint import Fingerprint
@@ -82,7 +82,7 @@ def alone(model: "Sequential") -> Iterator[None]:
 
 def run(model: "Sequential", job: Run) -> History:
     """Trains; the record is in model.history from the first epoch on, so that an interrupt does not lose it."""
-    metric = model.metric if model._state.plan.outputs > 1 else None
+    metric = model.metric if model._has_accuracy else None
     history = _history(model, job, metric)
     model.stop_training = False
     return Training(model, job, history, Progress(job.verbose, job.epochs, job.steps, metric)).run()
@@ -121,6 +121,7 @@ class Training:
             while self.point.epoch < job.epochs and not (model.stop_training and self.point.phase == BEGIN):
                 self._check_stop()
                 self._epoch()
+            model._state.take_average()
             history.stopped_by = "callback" if model.stop_training else "epochs"
             model._interrupted = None
         except StopRequested:
@@ -258,7 +259,7 @@ class Training:
         rows = self._order()[first * size : (first + batches) * size]
         network, optimizer = model._trainable_network()  # other ones, if a hook compiled the model anew
         _, step, optimizer_step = network.progress()
-        rates = schedules.rates(optimizer.learning_rate, optimizer_step, batches)
+        rates = optimizer.rates(optimizer_step, batches)
 
         def report(done: int, loss_sum: float, correct: int, seen: int) -> None:
             if done < batches:  # otherwise the hooks after it come first

@@ -275,6 +275,14 @@ class LeakyReLU(Activation):
         self.negative_slope = self.activation.slope
 
 
+class ELU(Activation):
+    """alpha (e^z - 1) where z < 0, else z."""
+
+    def __init__(self, alpha: float = 1.0, *, input_shape: object = None, name: str | None = None) -> None:
+        super().__init__(activations.elu(alpha), input_shape=input_shape, name=name)
+        self.alpha = self.activation.slope
+
+
 class Softmax(Activation):
     """e^z_j / sum_k e^z_k, as the last layer."""
 

@@ -72,6 +72,35 @@ class SparseCategoricalCrossentropy(CategoricalCrossentropy):
     """`CategoricalCrossentropy` under the name that Keras has for labels (n,). Both take both forms here."""
 
 
+class BinaryCrossentropy(Loss):
+    """mean_j -(y_j log p_j + (1 - y_j) log(1 - p_j)), where p = 1 / (1 + e^-z) are the probabilities of a sigmoid.
+
+    y_true: 0 or 1, or probabilities in between, (n, C), or (n,) for one output; labels (n,) of C > 1 outputs count as
+    one-hot rows. from_logits: the last layer is linear and the sigmoid is part of the loss. Otherwise the last
+    activation must be "sigmoid". The core computes both from the logits in the same, overflow-free way.
+    label_smoothing: y (1 - s) + s / 2 takes the place of y.
+    """
+
+    head = "binary_cross_entropy"
+
+    def __init__(self, from_logits: bool = False, label_smoothing: float = 0.0) -> None:
+        self.from_logits = bool(from_logits)
+        self.label_smoothing = check_share("label_smoothing", label_smoothing)
+
+    def __call__(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> Output:
+        """The loss of given predictions (n, C) as a number; p are clipped to [1e-7, 1 - 1e-7], as in Keras."""
+        outputs = _rows(y_pred)
+        y = _truth(y_true, outputs, self.head).astype(outputs.dtype)
+        if self.from_logits:
+            loss, _ = ops.binary_cross_entropy(
+                outputs, y, label_smoothing=self.label_smoothing, sample_weight=sample_weight
+            )
+            return Output.of(np.asarray(loss, outputs.dtype))
+        p = np.clip(outputs, 1e-7, 1 - 1e-7)
+        y = y * (1 - self.label_smoothing) + self.label_smoothing / 2
+        return _mean(-(y * np.log(p) + (1 - y) * np.log(1 - p)).mean(axis=1), sample_weight, outputs.dtype)
+
+
 class MeanSquaredError(Loss):
     """mean_j (z_j - y_j)^2, z being the outputs of the last layer, which may have any activation but softmax.
 
@@ -119,6 +148,7 @@ LOSSES: dict[str, type[Loss]] = {
     "sparse_categorical_crossentropy": SparseCategoricalCrossentropy,
     "categorical_crossentropy": CategoricalCrossentropy,
     "crossentropy": CategoricalCrossentropy,
+    "binary_crossentropy": BinaryCrossentropy,
     "mean_squared_error": MeanSquaredError,
     "mse": MeanSquaredError,
 }

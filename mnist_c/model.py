@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _checkpoint, _core, _inputs, _plan, losses, optimizers, progress, schedules
+from . import _checkpoint, _core, _inputs, _plan, losses, optimizers, progress
 from ._confusion import count_cells
 from ._divergence import not_finite
 from ._feed import Feed, head_of
@@ -85,6 +85,7 @@ class Sequential(Structure):
         *,
         validation_split: float = 0.0,
         validation_data: object = None,
+        stratify: bool = False,
         shuffle: bool = True,
         class_weight: object = None,
         sample_weight: object = None,
@@ -100,6 +101,7 @@ class Sequential(Structure):
         y: class numbers (n,) or (n, 1), one-hot rows or probabilities (n, C); values for mean squared error.
         validation_split: the last part of the data is kept for validation, unshuffled; int(n (1 - split)) rows train.
         validation_data: (x, y) or (x, y, sample_weight) instead.
+        stratify: the last part of each class instead of the last part of all, so that every class has the same share.
         class_weight: {class: weight} or "balanced"; sample_weight (n,): the loss is sum(weight loss) / B.
         optimizer, loss: as in `compile`. Without any: Adam(1e-3), and the cross-entropy that fits the last layer. The
         same optimizer object (or name, or none) goes on with its moments, a new object starts afresh.
@@ -130,7 +132,7 @@ class Sequential(Structure):
                     "evaluate_training": _inputs.flag("evaluate_training", evaluate_training),
                 },
                 Hooks(callbacks),
-                (sample_weight, class_weight, validation_split, validation_data),
+                (sample_weight, class_weight, validation_split, validation_data, _inputs.flag("stratify", stratify)),
                 progress.check_verbose(verbose),
                 optimizer,
                 loss,
@@ -143,7 +145,7 @@ class Sequential(Structure):
         y: object,
         arguments: dict[str, Any],
         hooks: Hooks,
-        rows: tuple[object, object, object, object],
+        rows: tuple[object, object, object, object, bool],
         verbose: int,
         optimizer: object,
         loss: object,
@@ -213,7 +215,7 @@ class Sequential(Structure):
         self._state.changing()
         network, optimizer = self._trainable_network()
         epoch, _, step = network.progress()
-        rates = schedules.rates(optimizer.learning_rate, step, 1)
+        rates = optimizer.rates(step, 1)
         try:
             loss_sum, correct, rows = network.fit(data, np.arange(data.rows, dtype=np.uint32), data.rows, rates)
         except _core.NotFiniteError:
@@ -295,12 +297,15 @@ class Sequential(Structure):
         self._build_for(feed.plan)
         self._state.use_head(feed.head)
         loss, accuracy, outputs = self._score(data)
+        if feed.plan.outputs == 1 and feed.binary:  # no and yes
+            middle = 0.0 if feed.head.key[2] else 0.5
+            targets, outputs = targets.yes_or_no(), np.hstack([np.full_like(outputs, middle), outputs])
         if shown:
             seconds = time.perf_counter() - start
             print(progress.format_line(-(-data.rows // size), seconds, self._logs(loss, accuracy)))
         if return_dict:
             return self._logs(loss, accuracy)
-        classes = feed.plan.outputs
+        classes = outputs.shape[1]
         cells = count_cells(targets.classes(), outputs.argmax(axis=1), classes) if classes > 1 else None
         return Evaluation(loss, accuracy, cells)
 
@@ -316,7 +321,11 @@ class Sequential(Structure):
 
     def _share(self, correct: int, rows: int) -> float:
         """The accuracy; nan where one output leaves nothing to choose."""
-        return correct / rows if self._state.plan.outputs > 1 else math.nan
+        return correct / rows if self._has_accuracy else math.nan
+
+    @property
+    def _has_accuracy(self) -> bool:
+        return self._state.plan.outputs > 1 or (self.loss is not None and self.loss.head == _plan.BINARY)
 
     def predict(self, x: object, batch_size: int | None = None, verbose: object = 0) -> NDArray[Any]:
         """What the last layer gives, without dropout: probabilities (n, C) after a softmax. dtype is the model's.

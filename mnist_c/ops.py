@@ -132,7 +132,7 @@ def dense_backward(
 
 
 def activation(z: ArrayLike, activation: object, *, isa: str | None = None) -> Array:
-    """An elementwise activation: "relu", "leaky_relu", "tanh", "sigmoid", "linear".    (B, N) -> (B, N)"""
+    """An elementwise activation of `mnist_c.activations`, such as "relu".    (B, N) -> (B, N)"""
     (z_,) = _reals(z)
     return _Layer(_rows(z_, "z"), [{"kind": "map", **_function(activation)}], [], _INNER, isa).forward()
 
@@ -173,6 +173,26 @@ def softmax_cross_entropy(
     (z_,) = _reals(z)
     layer = _Layer(_rows(z_, "z"), [_IDENTITY], [], _plan.CROSS_ENTROPY, isa, label_smoothing=label_smoothing)
     loss, dz, _ = layer.backward(**_targets_of(y, z_, _plan.CROSS_ENTROPY, sample_weight))
+    return loss, dz
+
+
+def binary_cross_entropy(
+    z: ArrayLike,
+    y: ArrayLike,
+    *,
+    label_smoothing: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+    isa: str | None = None,
+) -> tuple[float, Array]:
+    """Mean over rows and columns of weight * -(y log p + (1 - y) log(1 - p)), p = sigmoid(z), and its gradient:
+
+        dz = (p - y) weight / (B C)
+
+    z, y (B, C) (or y (B,) labels for C > 1); sample_weight (B,) -> loss, dz (B, C)
+    """
+    (z_,) = _reals(z)
+    layer = _Layer(_rows(z_, "z"), [_IDENTITY], [], _plan.BINARY, isa, label_smoothing=label_smoothing)
+    loss, dz, _ = layer.backward(**_targets_of(y, z_, _plan.BINARY, sample_weight))
     return loss, dz
 
 
@@ -280,9 +300,11 @@ def batch_norm_backward(
 
 
 def optimizer_slots(optimizer: optimizers.Optimizer, w: Array) -> tuple[Array, ...]:
-    """The zeros with which an optimizer's moments of one weight begin."""
-    count = _core.optimizer_slots(optimizer.kind, **optimizer.hyper)
-    return tuple(np.zeros_like(w) for _ in range(count))
+    """What an optimizer's moments of one weight begin with: zeros, but for `Adagrad`."""
+    count, start = _core.optimizer_slots(optimizer.kind, **optimizer.hyper), 0.0
+    if isinstance(optimizer, optimizers.Adagrad):
+        start = optimizer.hyper["initial_accumulator_value"]
+    return tuple(np.full_like(w, start) for _ in range(count))
 
 
 def optimizer_step(
@@ -305,6 +327,8 @@ def optimizer_step(
     """
     from . import schedules
 
+    if optimizer.hyper.get("use_ema") or optimizer.hyper.get("gradient_accumulation_steps", 1) > 1:
+        raise ValueError("a single step can neither average weights nor accumulate gradients: do so in your own loop")
     rate = float(schedules.rates(optimizer.learning_rate, t - 1, 1)[0])
     _core.optimizer_apply(optimizer.kind, w, list(slots), gradient, rate, t, isa=isa, **optimizer.hyper)
 
@@ -372,3 +396,16 @@ def adamw_step(
     """A step of `AdamW`, in place. slots: m, v. t: the number of the step, from 1."""
     optimizer = optimizers.AdamW(learning_rate, weight_decay, beta_1, beta_2, epsilon)
     optimizer_step(optimizer, w, gradient, slots, t, isa=isa)
+
+
+def adagrad_step(
+    w: Array,
+    gradient: Array,
+    slots: Sequence[Array],
+    learning_rate: float = 0.001,
+    *,
+    epsilon: float = 1e-7,
+    isa: str | None = None,
+) -> None:
+    """A step of `Adagrad`, in place. slots: v, which starts as 0.1, not as 0."""
+    optimizer_step(optimizers.Adagrad(learning_rate, epsilon=epsilon), w, gradient, slots, isa=isa)

@@ -6,28 +6,77 @@ new object starts afresh.
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
 
 from . import schedules
 from ._config import Configurable, make, public_subclasses
+from ._inputs import flag, whole
 from ._lookup import check_factor, check_share, look_up, wrong_type
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 _CORE_NAMES = {"beta_1": "beta1", "beta_2": "beta2"}
+
+
+class Shared(TypedDict, total=False):
+    """The arguments that all optimizers have besides their own."""
+
+    clipvalue: float | None
+    clipnorm: float | None
+    global_clipnorm: float | None
+    gradient_accumulation_steps: int | None
+    use_ema: bool
+    ema_momentum: float
+    ema_overwrite_frequency: int | None
+
+
+_CLIPPING = ("clipvalue", "clipnorm", "global_clipnorm")
 
 
 class Optimizer(Configurable):
     """Base of all optimizers. `learning_rate` may be assigned at any time, the rest is fixed once made.
 
-    learning_rate: a number, a schedule of `mnist_c.schedules` or any function step -> rate.
+    learning_rate: a number, a schedule of `mnist_c.schedules` or any function step -> rate. All optimizers also take
+
+    clipvalue        c: every element of a gradient is kept in [-c, c]
+    clipnorm         c: the gradient of a weight whose norm is larger than c is multiplied by c / norm
+    global_clipnorm  c: the same with the norm of all gradients together (Pascanu, Mikolov and Bengio, 2013)
+
+    gradient_accumulation_steps  n: a step takes the mean gradient of n batches, and the learning rate counts steps
+    use_ema          True: keeps an average of the weights, average = ema_momentum average + (1 - ema_momentum) w after
+                     each step (w after the first). It takes the place of the weights when `fit` has come to its end,
+                     and after every ema_overwrite_frequency steps, if that is given (Polyak and Juditsky, 1992)
+
+    At most one kind of clipping. Clipping by a norm needs all gradients before it uses any, which makes training
+    slower.
     """
 
     kind: ClassVar[str]  # the core's name
     learning_rate: schedules.Rate
     hyper: dict[str, Any]  # the rest, as the core calls it
 
-    def __init__(self, learning_rate: schedules.Rate, **settings: Any) -> None:
+    def __init__(self, learning_rate: schedules.Rate, shared: Shared, **settings: Any) -> None:
+        settings |= _check_shared(shared, type(self).__name__)
         vars(self).update(settings, hyper={_CORE_NAMES.get(name, name): value for name, value in settings.items()})
         self.learning_rate = learning_rate
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor, as values that JSON can hold; of those that all have, what was given."""
+        return super().get_config() | {name: vars(self)[name] for name in Shared.__annotations__ if name in vars(self)}
+
+    def rates(self, first: int, n: int) -> NDArray[np.float64]:
+        """The rates of batches first ... first + n - 1, float64 (n,)."""
+        turns = self.hyper.get("gradient_accumulation_steps", 1)
+        if turns == 1:
+            return schedules.rates(self.learning_rate, first, n)
+        steps = np.arange(first, first + n) // turns
+        begin = first // turns
+        by_step = schedules.rates(self.learning_rate, begin, int(steps[-1]) - begin + 1)
+        return np.repeat(by_step, np.bincount(steps - begin))
 
     def __setattr__(self, name: str, value: object) -> None:
         if name != "learning_rate":
@@ -37,6 +86,28 @@ class Optimizer(Configurable):
     def __repr__(self) -> str:
         settings = {"learning_rate": self.learning_rate, **vars(self)}
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in settings.items() if k != 'hyper')})"
+
+
+def _check_shared(shared: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What is given, checked."""
+    if unknown := set(shared) - set(Shared.__annotations__):
+        raise TypeError(f"{name}() got an unexpected keyword argument {sorted(unknown)[0]!r}")
+    given = {key: value for key, value in shared.items() if value is not None and value is not False}
+    for key in given.keys() & _CLIPPING:
+        if not (value := check_factor(key, given[key])):
+            raise ValueError(f"{key} must be positive, not {value!r}: leave it out for no clipping")
+        given[key] = value
+    if len(clipping := [key for key in _CLIPPING if key in given]) > 1:
+        raise ValueError(f"only one of {', '.join(_CLIPPING)} can be given, not {' and '.join(clipping)}")
+    for key in given.keys() & {"gradient_accumulation_steps", "ema_overwrite_frequency"}:
+        given[key] = whole(key, given[key], 1)
+    if "use_ema" in given:
+        given["use_ema"] = flag("use_ema", given["use_ema"])
+    elif unused := sorted(given.keys() & {"ema_momentum", "ema_overwrite_frequency"}):
+        raise ValueError(f"{unused[0]} means nothing without use_ema=True")
+    if "ema_momentum" in given:
+        given["ema_momentum"] = check_share("ema_momentum", given["ema_momentum"])
+    return given
 
 
 class SGD(Optimizer):
@@ -49,8 +120,14 @@ class SGD(Optimizer):
 
     kind = "sgd"
 
-    def __init__(self, learning_rate: schedules.Rate = 0.01, momentum: float = 0.0, nesterov: bool = False) -> None:
-        super().__init__(learning_rate, momentum=check_share("momentum", momentum), nesterov=bool(nesterov))
+    def __init__(
+        self,
+        learning_rate: schedules.Rate = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        **shared: "Unpack[Shared]",
+    ) -> None:
+        super().__init__(learning_rate, shared, momentum=check_share("momentum", momentum), nesterov=bool(nesterov))
 
 
 class RMSprop(Optimizer):
@@ -72,9 +149,11 @@ class RMSprop(Optimizer):
         momentum: float = 0.0,
         epsilon: float = 1e-7,
         centered: bool = False,
+        **shared: "Unpack[Shared]",
     ) -> None:
         super().__init__(
             learning_rate,
+            shared,
             rho=check_share("rho", rho),
             momentum=check_share("momentum", momentum),
             epsilon=check_factor("epsilon", epsilon),
@@ -108,8 +187,9 @@ class Adam(Optimizer):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
+        **shared: "Unpack[Shared]",
     ) -> None:
-        super().__init__(learning_rate, **_adam_settings(beta_1, beta_2, epsilon))
+        super().__init__(learning_rate, shared, **_adam_settings(beta_1, beta_2, epsilon))
 
 
 class AdamW(Optimizer):
@@ -127,12 +207,43 @@ class AdamW(Optimizer):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
+        **shared: "Unpack[Shared]",
     ) -> None:
         decay = check_factor("weight_decay", weight_decay)
-        super().__init__(learning_rate, **_adam_settings(beta_1, beta_2, epsilon), weight_decay=decay)
+        super().__init__(learning_rate, shared, **_adam_settings(beta_1, beta_2, epsilon), weight_decay=decay)
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "rmsprop": RMSprop, "adam": Adam, "adamw": AdamW}
+class Adagrad(Optimizer):
+    """Divides by the root of the sum of all squares of the gradient so far (Duchi, Hazan and Singer, 2011).
+
+    v = v + g^2                 v starts as initial_accumulator_value
+    w = w - r g / sqrt(v + epsilon)
+    """
+
+    kind = "adagrad"
+
+    def __init__(
+        self,
+        learning_rate: schedules.Rate = 0.001,
+        initial_accumulator_value: float = 0.1,
+        epsilon: float = 1e-7,
+        **shared: "Unpack[Shared]",
+    ) -> None:
+        super().__init__(
+            learning_rate,
+            shared,
+            initial_accumulator_value=check_factor("initial_accumulator_value", initial_accumulator_value),
+            epsilon=check_factor("epsilon", epsilon),
+        )
+
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "sgd": SGD,
+    "rmsprop": RMSprop,
+    "adam": Adam,
+    "adamw": AdamW,
+    "adagrad": Adagrad,
+}
 
 
 def get(identifier: object) -> Optimizer:

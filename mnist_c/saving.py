@@ -3,7 +3,7 @@
 A file is in the safetensors format, which other libraries read as well. Its tensors:
 
     dense/kernel            the weights, named layer/role: kernel, bias, gamma, beta, moving_mean, moving_variance
-    dense/kernel/slot0      what the optimizer keeps of a weight (slot0, slot1, slot2), if it is saved
+    dense/kernel/slot0      what the optimizer keeps of a weight (slot0, slot1, ...), if it is saved
 
 Its metadata, texts by name:
 

@@ -16,6 +16,7 @@ from . import _core, reference
 from ._feed import Feed
 from ._inputs import flag
 from ._mistakes import MISTAKES, Backprop
+from ._plan import BINARY
 
 if TYPE_CHECKING:
     from .model import Sequential
@@ -122,7 +123,7 @@ def _weights(sample_weight: object, targets: Any, outputs: int) -> Array | None:
 
 def _smooth(y: Any, feed: Feed) -> Array:
     s = feed.loss.label_smoothing if feed.loss is not None else 0.0
-    return reference.smooth_labels(y, s) if s else np.asarray(y)
+    return reference.smooth_labels(y, s, 2 if feed.head.key[0] == BINARY else None) if s else np.asarray(y)
 
 
 def _reference(model: "Sequential", feed: Feed, twin: _core.Network) -> reference.Network:
@@ -131,7 +132,9 @@ def _reference(model: "Sequential", feed: Feed, twin: _core.Network) -> referenc
     constant = ("constant", "in", 0.0, 0.0)  # quick to draw; the values follow
     network = reference.Network(
         inputs=feed.plan.inputs,
-        layers=[{**step, "kernel_init": constant} if step["kind"] == "dense" else step for step in feed.plan.steps],
+        layers=[
+            {**step, "kernel_init": constant} if step["kind"] == "dense" else step for step in feed.plan.steps_for(kind)
+        ],
         head=kind,
         input_dropout=feed.plan.input_dropout,
         label_smoothing=smoothing,

@@ -15,7 +15,8 @@ from mnist_c import _core, reference
 
 ISAS: tuple[str, ...] = _core.config()["isas"]
 ACTIVATIONS = tuple(reference.ACTIVATIONS)
-KINKED = ("relu", "leaky_relu")
+OF_LOGITS = ("softmax_cross_entropy", "binary_cross_entropy")  # heads whose last activation is their own
+KINKED = ("relu", "leaky_relu", "elu", "selu")
 
 # Name: kind and hyper-parameters of every optimizer, with every formula that they choose between.
 OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -28,6 +29,28 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
     "rmsprop momentum centered": ("rmsprop", {"momentum": 0.5, "centered": True}),
     "adam": ("adam", {}),
     "adamw": ("adamw", {"weight_decay": 0.02}),
+    "adam, clipvalue": ("adam", {"clipvalue": 1e-3}),
+    "adamw, global_clipnorm": ("adamw", {"global_clipnorm": 0.05}),
+    "momentum, clipnorm": ("sgd", {"momentum": 0.9, "clipnorm": 0.05}),
+    "adagrad": ("adagrad", {"initial_accumulator_value": 0.02}),
+}
+
+# The same and what a step is more than its formula: the mean of several gradients, an average of the weights.
+TRAINERS = OPTIMIZERS | {
+    "adam, everything": (
+        "adam",
+        {
+            "global_clipnorm": 0.3,
+            "gradient_accumulation_steps": 3,
+            "use_ema": True,
+            "ema_momentum": 0.8,
+            "ema_overwrite_frequency": 2,
+        },
+    ),
+    "rmsprop, accumulated": (
+        "rmsprop",
+        {"momentum": 0.5, "centered": True, "gradient_accumulation_steps": 2, "use_ema": True, "clipvalue": 0.01},
+    ),
 }
 
 
@@ -71,6 +94,8 @@ def classes_of(rows: int, classes: int, seed: int = 2) -> np.ndarray:
 
 def targets_for(head: str, rows: int, outputs: int, kind: str = "labels") -> np.ndarray:
     """Labels or probabilities for cross-entropy, numbers for other heads. (All are exact float32 numbers.)"""
+    if head == "binary_cross_entropy":
+        return (words(9, rows, outputs) % 9) / 8.0
     if head != "softmax_cross_entropy":
         return exact(6, rows, outputs).astype(np.float32).astype(np.float64)
     if kind == "labels":
@@ -125,9 +150,17 @@ NETWORKS: dict[str, dict[str, Any]] = {
     ),
     "batch norm first": network(37, norm(center=False), dense(130, "leaky_relu"), norm(momentum=0.5), dense(3)),
     "map first": network(37, {"kind": "map", "activation": "tanh", "dropout": 0.25}, dense(18, "sigmoid"), dense(3)),
+    "elu, selu, gelu": network(130, dense(37, "elu"), dense(19, "selu", dropout=0.2), dense(17, "gelu"), dense(10)),
+    "gelu_tanh, silu, softplus": network(
+        130, dense(37, "gelu_tanh"), dense(19, "silu", dropout=0.1), dense(17, "softplus"), dense(10)
+    ),
     "squared error": network(
         130, dense(130, "sigmoid", dropout=0.1), dense(9, "tanh", l2=1e-3), head="mean_squared_error"
     ),
+    "binary cross-entropy, smoothing": network(
+        130, dense(37, "relu", dropout=0.1), dense(9, l2=1e-3), head="binary_cross_entropy", label_smoothing=0.1
+    ),
+    "binary cross-entropy of one output": network(37, dense(17, "tanh"), dense(1), head="binary_cross_entropy"),
     "one layer, inner product": network(785, dense(18, l2=1e-3), head="inner_product"),
     "inner product": network(37, dense(17, "leaky_relu"), dense(4, "sigmoid"), head="inner_product"),
 }

@@ -21,6 +21,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from cases import Reference
 
+from mnist_c import reference
+
 U = 2.0**-24
 SMALLEST = 2.0**-149  # what rounding may do to results below the normal numbers
 
@@ -143,11 +145,31 @@ def sigmoid(z: Bounded, slope: float) -> tuple[Bounded, Bounded]:
     return bounded, bounded.times(exact(1).minus(bounded).rounded()).rounded()
 
 
+def smooth(name: str, steep: float, bent: float, ulps: float) -> Callable[[Bounded, float], tuple[Bounded, Bounded]]:
+    """steep, bent: how large the first and the second derivative can be (one that jumps counts with the jump, which is
+    at most 2 z's error wide). What rounding adds is `ulps` of the largest number that the core computes on the way,
+    which is at most 2 or |z|."""
+
+    def bounded(z: Bounded, slope: float) -> tuple[Bounded, Bounded]:
+        a, f = reference.ACTIVATIONS[name](z.value, slope)
+        rounding = 2 * U * ulps * np.maximum(2, z.most)
+        jump = np.where(np.abs(z.value) <= z.error, {"elu": abs(1 - slope), "selu": 0.71}.get(name, 0.0), 0)
+        return Bounded(a, steep * z.error + rounding), Bounded(f, bent * z.error + jump + rounding)
+
+    return bounded
+
+
 ACTIVATIONS: dict[str, Callable[[Bounded, float], tuple[Bounded, Bounded]]] = {
     "relu": relu,
     "leaky_relu": leaky_relu,
     "tanh": tanh,
     "sigmoid": sigmoid,
+    "elu": smooth("elu", 1, 1, 2),
+    "selu": smooth("selu", 1.76, 1.76, 3),
+    "gelu": smooth("gelu", 1.13, 0.8, 4),
+    "gelu_tanh": smooth("gelu_tanh", 1.13, 0.8, 6),
+    "silu": smooth("silu", 1.1, 0.5, 4),
+    "softplus": smooth("softplus", 1, 0.25, 2),
 }
 
 
@@ -177,6 +199,11 @@ def head_delta(net: Reference, outputs: Bounded, y: np.ndarray, weights: np.ndar
             s = net.label_smoothing
             t = t.times(constant(1 - s)).plus(constant(s / classes)).rounded()
         return softmax(outputs).minus(t).rounded().times(scale).rounded()
+    if net.head == "binary_cross_entropy":
+        s = net.label_smoothing
+        t = exact(y).times(constant(1 - s)).plus(constant(s / 2)).rounded() if s else exact(y)
+        p = sigmoid(outputs, 0)[0]
+        return p.minus(t).rounded().times(constant(1 / classes)).rounded().times(scale).rounded()
     if net.head == "mean_squared_error":
         return outputs.minus(exact(y)).rounded().times(constant(2 / classes)).rounded().times(scale).rounded()
     return exact(y).times(w).rounded()

@@ -29,9 +29,9 @@ def random_network(seed: int) -> dict[str, Any]:
         penalties = {name: pick(0.0, 0.0, 1e-3) for name in ("l1", "l2", "bias_l1", "bias_l2")}
         return cases.dense(pick(*WIDTHS), use_bias=pick(True, True, False), **penalties) | rest
 
-    head = pick("softmax_cross_entropy", "softmax_cross_entropy", "mean_squared_error", "inner_product")
+    head = pick(*cases.OF_LOGITS, "mean_squared_error", "inner_product")
     hidden = [layer() for _ in range(draw.integers(4))]
-    last = cases.dense(pick(2, 3, 10, 17), "linear" if head == "softmax_cross_entropy" else pick(*activations))
+    last = cases.dense(pick(2, 3, 10, 17), "linear" if head in cases.OF_LOGITS else pick(*activations))
     return cases.network(
         pick(*INPUTS),
         *hidden,
@@ -39,6 +39,6 @@ def random_network(seed: int) -> dict[str, Any]:
         head=head,
         seed=int(draw.integers(2**63)),
         input_dropout=pick(0.0, 0.0, 0.2),
-        label_smoothing=pick(0.0, 0.1) if head == "softmax_cross_entropy" else 0.0,
+        label_smoothing=pick(0.0, 0.1) if head in cases.OF_LOGITS else 0.0,
         reduce_rows=pick(16, 48, 512),
     )

@@ -137,7 +137,9 @@ def test_a_batch_hook_may_compile_the_model_anew():
 
 def test_epoch_hooks_leave_the_epoch_in_one_piece(monkeypatch):
     model, parts = make_model(), []
-    monkeypatch.setattr("mnist_c._training.schedules.rates", lambda rate, first, n: parts.append(n) or np.full(n, rate))
+    monkeypatch.setattr(
+        "mnist_c.optimizers.schedules.rates", lambda rate, first, n: parts.append(n) or np.full(n, rate)
+    )
     fit(model, [Script([1.0] * 4)])
     assert parts == [4] * 4
     parts.clear()

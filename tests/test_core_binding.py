@@ -242,7 +242,7 @@ BAD_CALLS = {
     "no labels": (lambda n, _: n.evaluate(_core.Data(PIXELS)), ValueError, "neither labels nor targets"),
     "gradient order": (lambda n, d: n.gradients(d, ORDER + 1, True, True), ValueError, "order"),
     "forward order": (lambda n, d: n.forward_training(d, ORDER + 1, False), ValueError, "order"),
-    "unknown part": (lambda n, _: n.get("momentum", 0), ValueError, '"slot2", not "momentum"'),
+    "unknown part": (lambda n, _: n.get("momentum", 0), ValueError, '"slot4", not "momentum"'),
     "unknown tensor": (lambda n, _: n.get("value", 4), IndexError, "tensor 4 does not exist: the network has 4"),
     "negative tensor": (lambda n, _: n.get("value", -1), ValueError, "-1"),
     "missing slot": (lambda n, _: n.get("slot2", 0), ValueError, "slot"),

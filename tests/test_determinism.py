@@ -30,6 +30,12 @@ GOLDEN = {
     "batch of 5000, batch norm": "16cb0176bb4f95a73eed3a5258a60177ad61c787c2e1861e0d7790625f038fd3",
     "full batch of 60000": "b8a4954587670becbd715b201f6b5a6f1d08d496e0f2af6c7b0c85ce386d539a",
     "keras-mlp": "f11b24093b3b2431db06a72f568c22b54e574927ec318ed9decc29cf2eeb431d",
+    "elu, selu, gelu, adagrad": "b72d0146ddb426300a7ae8ab7dc84ac9fe5be8cba6b173d5c2a1d26eb0dff69d",
+    "gelu_tanh, silu, softplus, binary, clipnorm": "2e4476568c0fde2c917ded14bc43226073879c634bfc0b431c561f7c3ac73890",
+    "batch norm, averages, accumulation, global_clipnorm": (
+        "5aac8c4dee5719a22ff100a0675c289e85d9ba2f115dfb948a44eae6546893bc"
+    ),
+    "accumulation of batches of several chains": "bb8096a325e67d74e5002abc1593069135efa196e4d679e1bcd171afe60d8e23",
     "softmax regression, batches of one row": "999fa2a2a3c2063281ca707a7981795b44dc59d051991f9df688530e8ca601d1",
 }
 
@@ -53,7 +59,7 @@ class Config(NamedTuple):
     def start(self, isa: str) -> tuple[_core.Network, int]:
         """The network and its number of slots."""
         net = _core.Network(**self.network, isa=isa)
-        kind, hyper = cases.OPTIMIZERS[self.optimizer]
+        kind, hyper = cases.TRAINERS[self.optimizer]
         return net, net.set_optimizer(kind, **hyper)
 
 
@@ -102,6 +108,38 @@ CONFIGS = {
         1e-3,
         300,
         32,
+    ),
+    "elu, selu, gelu, adagrad": Config(
+        cases.network(196, cases.dense(37, "elu"), cases.dense(33, "selu"), cases.dense(19, "gelu"), cases.dense(10)),
+        "adagrad",
+        0.02,
+        203,
+        33,
+    ),
+    "gelu_tanh, silu, softplus, binary, clipnorm": Config(
+        cases.network(
+            196,
+            cases.dense(37, "gelu_tanh", l2=1e-3),
+            cases.dense(33, "silu", dropout=0.2),
+            cases.dense(19, "softplus"),
+            cases.dense(10),
+            head="binary_cross_entropy",
+            label_smoothing=0.1,
+        ),
+        "momentum, clipnorm",
+        0.1,
+        203,
+        33,
+    ),
+    "batch norm, averages, accumulation, global_clipnorm": Config(
+        cases.network(196, cases.dense(37, "relu"), cases.norm("relu", dropout=0.2), cases.dense(10)),
+        "adam, everything",
+        0.003,
+        600,
+        33,
+    ),
+    "accumulation of batches of several chains": Config(
+        cases.network(49, cases.dense(32, "relu"), cases.dense(10)), "rmsprop, accumulated", 1e-3, 3000, 700
     ),
     "softmax regression, batches of one row": Config(adapt("softmax regression"), "sgd", 0.1, 40, 1, alone=True),
 }
@@ -195,7 +233,7 @@ def test_a_batch_of_several_chains_has_the_same_bits_in_the_sparse_and_the_dense
 @pytest.mark.parametrize("seed", range(30))
 def test_random_networks_have_the_same_bits_for_any_number_of_threads_and_instruction_set(seed):
     draw = np.random.default_rng(seed)
-    batch, optimizer = int(draw.integers(1, 130)), list(cases.OPTIMIZERS)[seed % len(cases.OPTIMIZERS)]
+    batch, optimizer = int(draw.integers(1, 130)), list(cases.TRAINERS)[seed % len(cases.TRAINERS)]
     config = Config(random_network(seed), optimizer, 1e-3, 131, batch, inputs=("sparse", "dense")[seed % 2])
     hashes = {}
     for isa in cases.ISAS:

@@ -22,6 +22,9 @@ def take_step_by_parts(
     epoch, step, t = net.progress()
     net.gradients(data, order, True, False)
     net.forward_training(data, order, True)
+    if "global_clipnorm" in hyper:
+        clip_together(net, hyper["global_clipnorm"])
+        hyper = {name: value for name, value in hyper.items() if name != "global_clipnorm"}
     for i, (_, _, _, trainable) in enumerate(net.tensors()):
         if trainable:
             parts = ["value", *(f"slot{k}" for k in range(slots))]
@@ -30,6 +33,20 @@ def take_step_by_parts(
             for part, array in zip(parts, (w, *carried), strict=True):
                 net.set(part, i, array)
     net.set_progress(epoch, step + 1, t + 1)
+
+
+def contract_sum(x: np.ndarray) -> float:
+    """Of float64 numbers: lanes i mod 16, blocks of 4,096, which _core.total sums."""
+    return float(_core.total(np.ascontiguousarray(x.ravel(), np.float64)))
+
+
+def clip_together(net: _core.Network, most: float) -> None:
+    """Makes the stored gradients shorter by the rule of global_clipnorm."""
+    trainable = [i for i, tensor in enumerate(net.tensors()) if tensor[3]]
+    grads = [net.get("gradient", i) for i in trainable]
+    norm = np.sqrt(sum(contract_sum(g.astype(np.float64) ** 2) for g in grads))
+    for i, g in zip(trainable, grads, strict=True):
+        net.set("gradient", i, g * np.float32(most / norm if norm > most else 1))
 
 
 def assert_fused_step_equals_its_parts(
@@ -75,6 +92,62 @@ def test_the_fused_step_of_a_random_network_equals_its_parts(seed):
     optimizer = list(cases.OPTIMIZERS)[seed % len(cases.OPTIMIZERS)]
     isa = cases.ISAS[seed % len(cases.ISAS)]
     assert_fused_step_equals_its_parts(random_network(seed), KINDS[seed // 2 % 2], isa, [50, 97], [optimizer])
+
+
+@pytest.mark.parametrize("isa", cases.ISAS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_step_of_several_batches_takes_the_mean_of_their_gradients(kind, isa):
+    arguments = cases.network(130, cases.dense(37, "relu", dropout=0.2), cases.norm("tanh"), cases.dense(10))
+    data = cases.make_data(cases.inputs(kind, 90, 130), cases.classes_of(90, 10), 10, isa=isa)
+    fused, parts = (_core.Network(**arguments, isa=isa) for _ in range(2))
+    assert fused.set_optimizer("adam", gradient_accumulation_steps=3, use_ema=True, ema_momentum=0.75) == 4
+    parts.set_optimizer("adam")
+    orders = cases.rows_of(90).reshape(9, 10)
+    last: dict[int, np.ndarray] = {}
+    for t in range(1, 4):
+        totals = [np.float32(0)] * len(parts.tensors())
+        before = cases.everything(fused)
+        for order in orders[3 * t - 3 : 3 * t]:
+            fused.fit(data, order, 10, np.array([0.01]))
+            parts.gradients(data, order, True, False)
+            parts.forward_training(data, order, True)
+            totals = [total + parts.get("gradient", i) for i, total in enumerate(totals)]
+            epoch, step, optimizer_step = parts.progress()
+            parts.set_progress(epoch, step + 1, optimizer_step)
+        for i, (_, _, _, trainable) in enumerate(parts.tensors()):
+            if trainable:
+                w, *slots = (parts.get(part, i) for part in ("value", "slot0", "slot1"))
+                _core.optimizer_apply("adam", w, slots, totals[i] * np.float32(1 / 3), 0.01, t, isa=isa)
+                for part, array in zip(("value", "slot0", "slot1"), (w, *slots), strict=True):
+                    parts.set(part, i, array)
+        assert not cases.different(cases.everything(fused, 2), cases.everything(parts, 2)), f"step {t}"
+        for i, (layer, role, _, trainable) in enumerate(fused.tensors()):
+            if trainable:
+                w, average = fused.get("value", i), fused.get("slot3", i)
+                assert np.array_equal(fused.get("slot2", i), totals[i] * np.float32(1 / 3))
+                assert (w != before[f"value of layer {layer} {role}"]).any()
+                if t == 1:
+                    assert np.array_equal(average, w)
+                else:
+                    np.testing.assert_allclose(average, 0.75 * last[i] + 0.25 * w, rtol=1e-6, atol=1e-9)
+        last = {i: fused.get("slot3", i) for i, tensor in enumerate(fused.tensors()) if tensor[3]}
+
+
+@pytest.mark.parametrize("trainer", cases.TRAINERS)
+def test_training_in_float64_equals_the_reference(trainer):
+    kind, hyper = cases.TRAINERS[trainer]
+    arguments = cases.network(
+        30, cases.dense(17, "gelu", l2=1e-3, bias_l1=1e-3), cases.norm("elu", dropout=0.2), cases.dense(5)
+    )
+    net = cases.make_reference(arguments, "float64")
+    core = cases.make_core(net, arguments, "float64")
+    assert net.set_optimizer(kind, **hyper) <= core.set_optimizer(kind, **hyper)
+    x, y = cases.inputs("dense", 80, 30).astype(np.float64), cases.classes_of(80, 5)
+    order, rates = cases.rows_of(80), np.linspace(0.01, 0.02, 10)
+    net.fit(x, y, order, 8, rates)
+    core.fit(cases.make_data(x, y, 5, dtype="float64"), order, 8, rates)
+    for i, value in enumerate(net.values):
+        np.testing.assert_allclose(core.get("value", i), value, rtol=1e-9, atol=1e-12, err_msg=str(net.tensors()[i]))
 
 
 # ---------------------------------------------------------------- gradients within the derived bound

@@ -31,17 +31,22 @@ EXAMPLES = {
     schedules: [
         mc.StepDecay(0.1, 30, 0.5),
         mc.InverseTimeDecay(0.1, 30, 0.5, staircase=True),
-        mc.CosineDecay(0.1, 30, alpha=0.1),
+        mc.ExponentialDecay(0.1, 30, 0.5, staircase=True),
+        mc.CosineDecay(0.1, 30, alpha=0.1, warmup_target=0.2, warmup_steps=5),
+        mc.OneCycle(0.1, 100, 0.25, 10.0, 100.0),
+        mc.WarmUp(mc.CosineDecay(0.1, 30), 7, 0.01),
     ],
     optimizers: [
         mc.SGD(0.1, momentum=0.9, nesterov=True),
         mc.RMSprop(0.1, 0.8, 0.7, 1e-6, centered=True),
         mc.Adam(mc.CosineDecay(0.1, 30), 0.8, 0.99, 1e-6),
-        mc.AdamW(0.1, 0.01, 0.8, 0.99, 1e-6),
+        mc.AdamW(0.1, 0.01, 0.8, 0.99, 1e-6, use_ema=True, ema_momentum=0.9, ema_overwrite_frequency=3),
+        mc.Adagrad(0.1, 0.2, 1e-6, global_clipnorm=1.5),
     ],
     losses: [
         mc.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
         mc.SparseCategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
+        mc.BinaryCrossentropy(from_logits=True, label_smoothing=0.1),
         mc.MeanSquaredError(),
     ],
     layers: [
@@ -54,6 +59,7 @@ EXAMPLES = {
         mc.Activation(mc.LeakyReLU(0.1), name="b"),
         mc.ReLU(0.1, name="re"),
         mc.LeakyReLU(0.1, name="le"),
+        mc.ELU(0.1, name="elu"),
         mc.Softmax(name="s"),
         mc.Dropout(0.3, name="dr"),
         mc.BatchNormalization(-1, 0.9, 1e-4, False, False, name="bn"),
@@ -99,6 +105,8 @@ def test_configuration_holds_every_argument_that_was_given(example):
     for name, parameter in inspect.signature(type(example)).parameters.items():
         if name in ("shape", "input_dim"):
             assert "input_shape" in config or example.declared_shape is None
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            assert name == "shared"
         elif name == "input_shape":
             assert config.get(name) == (example.declared_shape and list(example.declared_shape))
         else:

@@ -8,8 +8,8 @@ import mnist_c as mc
 _rng = np.random.default_rng(3)
 X = _rng.normal(size=(24, 12))
 Y = _rng.integers(0, 6, 24)
-ACTIVATIONS = ["linear", "relu", "leaky_relu", "tanh", "sigmoid"]
-SMOOTH = {"linear", "tanh", "sigmoid"}
+ACTIVATIONS = list(mc.reference.ACTIVATIONS)
+SMOOTH = set(ACTIVATIONS) - {"relu", "leaky_relu", "elu", "selu"}
 
 
 @pytest.mark.parametrize("last", ["softmax", "logits", "mse"])
@@ -24,7 +24,7 @@ def test_every_activation_and_head_passes(activation, norm, last):
         mc.Dense(7, activation, bias_initializer=mc.RandomNormal(stddev=0.1), kernel_regularizer=mc.L1(1e-3)),
         mc.Dense(6, {"softmax": "softmax", "mse": "tanh"}.get(last)),
     ]
-    model = mc.Sequential(layers, seed=1)
+    model = mc.Sequential(layers, seed=3 if activation == "selu" else 1)  # 1 has a z next to a kink
     losses = {"logits": mc.SparseCategoricalCrossentropy(True, label_smoothing=0.1), "mse": mc.MeanSquaredError()}
     model.compile("adam", losses.get(last, "categorical_crossentropy"))
     result = mc.gradient_check(model, X, Y, max_parameters=None, sample_weight=np.linspace(0.5, 2, 24))

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import cases
 import numpy as np
 import pytest
-from helpers_reference import LARGEST_ERROR, away_from_zero, exact, four_point
+from helpers_reference import LARGEST_ERROR, away_from_zero, exact, four_point, outputs_of_layers
 from strategies import random_network
 
 from mnist_c import _core, reference
@@ -87,7 +87,7 @@ def differences(
             core.set("value", i, value)
         data = cases.make_data(x, y, outputs, weights, "float64")
         loss, _ = core.gradients(data, order, training, False)
-        return loss, [net.forward(x, training)[1][i].f > 0.5 for i in kinks] if kinks else []
+        return loss, [a > 0 for a in outputs_of_layers(net, x, training, kinks)]
 
     data = cases.make_data(x, y, outputs, weights, "float64")
     dx, *grads = gradients(core, data, order, training)
@@ -141,7 +141,7 @@ def share_skipped(all_differences: list[Differences]) -> tuple[int, int]:
 def small_networks(hidden: str, activation: str) -> Iterator[tuple[str, dict[str, Any], np.ndarray, Any]]:
     """Every head with every penalty; labels and soft targets, smoothing, sample weights by turns."""
     for i, (head, (penalty, factors)) in enumerate((h, p) for h in reference.HEADS for p in PENALTIES.items()):
-        crossed = head == "softmax_cross_entropy"
+        crossed = head in cases.OF_LOGITS
         last = cases.dense(OUTPUTS, "linear" if crossed else activation, **factors)
         arguments = cases.network(INPUTS, *HIDDEN[hidden](activation, factors), last, head=head)
         if crossed and i % 2:
@@ -174,7 +174,7 @@ def test_gradients_equal_four_point_differences(hidden, activation):
     ("activation", "head"), list(zip(cases.ACTIVATIONS, itertools.cycle(reference.HEADS), strict=False))
 )
 def test_gradients_of_a_deep_network_of_odd_widths_equal_four_point_differences(activation, head):
-    last = "linear" if head == "softmax_cross_entropy" else activation
+    last = "linear" if head in cases.OF_LOGITS else activation
     arguments = cases.network(
         9,
         cases.dense(17, activation, l2=1e-3),

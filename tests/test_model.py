@@ -418,6 +418,43 @@ def test_schedules_have_the_formulas_of_keras():
     np.testing.assert_allclose([cosine(t) for t in steps_], expected, rtol=1e-14)
 
 
+def test_one_cycle_has_the_formula_of_pytorch():
+    """torch.optim.lr_scheduler.OneCycleLR: phases end at steps pct_start total - 1 and total - 1."""
+    total, share, high = 100, 0.3, 0.2
+
+    def anneal(start, end, way):
+        return end + (start - end) / 2 * (1 + np.cos(np.pi * way))
+
+    peak = share * total - 1
+    expected = [
+        anneal(high / 25, high, t / peak) if t <= peak else anneal(high, high / 25e4, (t - peak) / (total - 1 - peak))
+        for t in range(total)
+    ]
+    cycle = mc.OneCycle(high, total)
+    np.testing.assert_allclose([cycle(t) for t in range(total)], expected, rtol=1e-13, atol=1e-16)
+    assert cycle(total + 5) == cycle(total - 1)
+    with pytest.raises(ValueError, match="too few"):
+        mc.OneCycle(0.1, 3)
+    with pytest.raises(ValueError, match="div_factor must be at least 1"):
+        mc.OneCycle(0.1, 100, div_factor=0.5)
+
+
+def test_warm_up_rises_to_where_any_rate_begins():
+    for after in (0.8, lambda step: 0.8 / (1 + step), mc.CosineDecay(0.8, 4)):
+        begin = after if isinstance(after, float) else after(0)
+        follow = after if isinstance(after, float) else after(1)
+        warm = mc.WarmUp(after, 4, 0.4)
+        assert [warm(t) for t in range(6)] == pytest.approx([0.4, 0.5, 0.6, 0.7, begin, follow], rel=1e-15)
+        assert warm.rates(2, 3).tolist() == [warm(t) for t in (2, 3, 4)]
+    cosine = mc.CosineDecay(0.4, 4, warmup_target=0.8, warmup_steps=4)
+    assert [cosine(t) for t in range(9)] == [mc.WarmUp(mc.CosineDecay(0.8, 4), 4, 0.4)(t) for t in range(9)]
+    assert mc.CosineDecay(0.4, 4, warmup_steps=4)(1) == mc.CosineDecay(0.4, 4)(1)  # without a target there is none
+    with pytest.raises(ValueError, match="warmup_steps"):
+        mc.WarmUp(0.1, 0)
+    with pytest.raises(ValueError, match="decay_rate must be positive"):
+        mc.ExponentialDecay(0.1, 10, 0)
+
+
 def test_a_new_loss_keeps_weights_moments_and_counters():
     model = make_model()
     fit(model, optimizer=mc.SGD(0.1, momentum=0.9))
@@ -573,6 +610,154 @@ def test_one_output_has_no_accuracy(capsys):
     assert list(history.history) == ["loss", "val_loss"]
     assert list(model.evaluate(X, X[:, 0], return_dict=True, verbose=0)) == ["loss"]
     assert "accuracy" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("clipping", [{"clipvalue": 0.01}, {"clipnorm": 0.1}, {"global_clipnorm": 0.1}])
+def test_clipped_steps_are_as_short_as_asked(clipping, tmp_path):
+    model = make_model()
+    before = model.get_weights()
+    gradients = model.gradients(X, Y, training=True)
+    model.fit(X, Y, batch_size=N, epochs=1, optimizer=mc.SGD(1.0, **clipping), shuffle=False, verbose=0)
+    trained = [w for w, (_, trainable) in zip(model.get_weights(), model._state.sizes(), strict=True) if trainable]
+    begun = [w for w, (_, trainable) in zip(before, model._state.sizes(), strict=True) if trainable]
+    steps_taken = [w - b for w, b in zip(begun, trained, strict=True)]
+    for step, g in zip(steps_taken, mc.reference.clip(gradients, **clipping), strict=True):
+        np.testing.assert_allclose(step, g, atol=1e-6)
+    assert any(np.abs(s - g).max() > 1e-3 for s, g in zip(steps_taken, gradients, strict=True))
+    model.save(tmp_path / "m.safetensors")
+    assert (
+        mc.load_model(tmp_path / "m.safetensors").optimizer.get_config()[next(iter(clipping))]
+        == model.optimizer.hyper[next(iter(clipping))]
+    )
+
+
+def test_averages_take_the_place_of_the_weights_in_the_end(tmp_path):
+    def train(**ema):
+        model = make_model()
+        model.fit(X, Y, batch_size=N, epochs=3, optimizer=mc.SGD(0.5, **ema), verbose=0)
+        return model
+
+    seen = []
+    plain = make_model()
+    keep = mc.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(plain.get_weights()))
+    plain.fit(X, Y, batch_size=N, epochs=3, optimizer=mc.SGD(0.5), callbacks=[keep], verbose=0)
+    model = train(use_ema=True, ema_momentum=0.5)
+    for a, first, second, third in zip(model.get_weights(), *seen, strict=True):
+        np.testing.assert_allclose(a, 0.25 * first + 0.25 * second + 0.5 * third, rtol=1e-5, atol=1e-7)
+    model.save(tmp_path / "m.safetensors")
+    again = mc.load_model(tmp_path / "m.safetensors")
+    for m in (model, again):
+        m.fit(X, Y, batch_size=N, epochs=2, verbose=0)
+    assert model.weights_hash() == again.weights_hash()
+
+
+def test_accumulated_batches_equal_a_larger_batch():
+    layers = [mc.Dense(8, "tanh", input_dim=FEATURES), mc.Dense(CLASSES, "softmax")]
+    models = [mc.Sequential([type(la).from_config(la.get_config()) for la in layers], seed=3) for _ in range(2)]
+    seen = []
+    optimizer = mc.Adam(lambda step: seen.append(step) or 0.01, gradient_accumulation_steps=4)
+    models[0].fit(X, Y, batch_size=10, epochs=2, shuffle=False, optimizer=optimizer, verbose=0)
+    models[1].fit(X, Y, batch_size=40, epochs=2, shuffle=False, optimizer=mc.Adam(0.01), verbose=0)
+    assert sorted(set(seen)) == list(range(6))
+    for a, b in zip(models[0].get_weights(), models[1].get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+    with pytest.raises(ValueError, match="gradient_accumulation_steps"):
+        mc.Adam(gradient_accumulation_steps=0)
+    with pytest.raises(ValueError, match="means nothing without use_ema"):
+        mc.Adam(ema_momentum=0.9)
+
+
+def test_clipping_that_makes_no_sense_is_refused():
+    with pytest.raises(ValueError, match="only one of clipvalue, clipnorm, global_clipnorm"):
+        mc.Adam(clipnorm=1.0, clipvalue=1.0)
+    with pytest.raises(ValueError, match="clipnorm must be positive"):
+        mc.SGD(clipnorm=0)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'clip'"):
+        mc.SGD(clip=1.0)
+    assert "clipnorm" not in mc.Adam(clipnorm=None).get_config()
+
+
+def test_binary_cross_entropy_learns_yes_and_no(tmp_path):
+    y = (X[:, 0] > X[:, 1]).astype(int)
+    logits = mc.Sequential([mc.Dense(8, "relu", input_dim=FEATURES), mc.Dense(1)], seed=0)
+    logits.fit(X, y, epochs=40, optimizer=mc.Adam(0.02), loss=mc.BinaryCrossentropy(from_logits=True), verbose=0)
+    model = mc.Sequential([mc.Dense(8, "relu", input_dim=FEATURES), mc.Dense(1, "sigmoid")], seed=0)
+    history = model.fit(
+        X, y[:, None], epochs=40, optimizer=mc.Adam(0.02), loss="binary_crossentropy", validation_split=0, verbose=0
+    )
+    assert model.weights_hash() == logits.weights_hash()
+    assert list(history.history) == ["loss", "accuracy"]
+    result, p = model.evaluate(X, y, verbose=0), model.predict(X)[:, 0]
+    np.testing.assert_allclose(p, 1 / (1 + np.exp(-logits.predict(X)[:, 0].astype(float))), rtol=1e-6)
+    assert result.accuracy == ((p > 0.5) == y).mean() > 0.95
+    assert result.loss == pytest.approx(float(mc.BinaryCrossentropy()(y, p)), rel=1e-5)
+    assert result.confusion_matrix.tolist() == [[((p > 0.5) == b)[y == a].sum() for b in (0, 1)] for a in (0, 1)]
+    assert logits.evaluate(X, y, verbose=0).confusion_matrix.tolist() == result.confusion_matrix.tolist()
+    weighted = model.evaluate(X, y, sample_weight=np.where(y == 1, 3.0, 1.0), verbose=0).loss
+    model.fit(X, y, epochs=1, batch_size=len(X), optimizer=mc.SGD(0.0), class_weight={1: 3.0}, verbose=0)
+    assert model.history.history["loss"][0] == pytest.approx(weighted, rel=1e-6)
+    model.save(tmp_path / "m.safetensors")
+    again = mc.load_model(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(again.predict(X)[:, 0], p)
+    assert again.loss == mc.BinaryCrossentropy()
+    assert mc.gradient_check(model, X[:9], y[:9]).passed
+    assert mc.testing.check_backprop(model.gradients(X[:9], y[:9]), model, X[:9], y[:9]).passed
+    trace = model.trace(X[:5], y[:5])
+    np.testing.assert_allclose(trace["dense_1/delta"][:, 0], (trace["output"][:, 0] - y[:5]) / 5, rtol=1e-6)
+
+
+def test_binary_cross_entropy_of_several_outputs_takes_labels_and_rows():
+    hashes = set()
+    for y in (Y, np.eye(CLASSES)[Y]):
+        model = mc.Sequential([mc.Dense(CLASSES, "sigmoid", input_dim=FEATURES)], seed=0)
+        model.fit(X, y, loss=mc.BinaryCrossentropy(label_smoothing=0.1), epochs=2, verbose=0)
+        hashes.add(model.weights_hash())
+    assert len(hashes) == 1
+    many = (X[:, :CLASSES] > 0.5).astype(float)  # several yes in a row
+    model.fit(X, many, loss=mc.BinaryCrossentropy(), epochs=2, verbose=0)
+    p = model.predict(X)
+    expected = -(many * np.log(p) + (1 - many) * np.log(1 - p)).mean()
+    assert model.evaluate(X, many, verbose=0).loss == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layers", "loss", "y", "message"),
+    [
+        ([mc.Dense(3, "softmax")], "binary_crossentropy", Y % 3, "does not go with softmax"),
+        ([mc.Dense(3)], "binary_crossentropy", Y % 3, r"BinaryCrossentropy\(from_logits=True\)"),
+        ([mc.Dense(3, "tanh")], "binary_crossentropy", Y % 3, "activation='sigmoid'"),
+        ([mc.Dense(3, "sigmoid")], mc.BinaryCrossentropy(from_logits=True), Y % 3, "twice"),
+        ([mc.Dense(3, "sigmoid"), mc.Dropout(0.5)], "binary_crossentropy", Y % 3, "Dropout"),
+        ([mc.Dense(3, "sigmoid")], "categorical_crossentropy", Y % 3, "softmax"),
+        ([mc.Dense(1, "sigmoid")], "binary_crossentropy", Y + 1, "0 or 1"),
+        ([mc.Dense(1, "sigmoid")], "categorical_crossentropy", Y % 2, "binary_crossentropy"),
+        ([mc.Dense(1, "sigmoid")], None, Y % 2, "binary_crossentropy"),
+    ],
+)
+def test_what_does_not_go_with_binary_cross_entropy_is_refused(layers, loss, y, message):
+    model = mc.Sequential([mc.Input((FEATURES,)), *(type(la).from_config(la.get_config()) for la in layers)], seed=0)
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, y, loss=loss, verbose=0)
+
+
+def test_a_stratified_split_has_the_same_share_of_every_class():
+    order = np.argsort(Y, kind="stable")  # all of a class together: the last part would have one class alone
+    x, y = X[order], Y[order]
+    model = make_model()
+    model.fit(x, y, validation_split=0.25, stratify=True, epochs=2, verbose=0)
+    trains = np.concatenate([np.flatnonzero(y == c)[: N // CLASSES * 3 // 4] for c in range(CLASSES)])
+    rest = np.setdiff1d(np.arange(N), trains)
+    by_hand = make_model()
+    by_hand.fit(x[trains], y[trains], validation_data=(x[rest], y[rest]), epochs=2, verbose=0)
+    assert model.weights_hash() == by_hand.weights_hash()
+    assert model.history.history == by_hand.history.history
+    few = np.array([0] * 5 + [1] * 3 + [2])  # shares of 2.78, 1.67 and 0.56 rows: the nearest numbers that make 5
+    first, last = mc._targets.stratified(mc._targets.Targets(few.astype(np.int32), None), 5, 3, False)
+    assert (first.tolist(), last.tolist()) == ([0, 1, 2, 5, 6], [3, 4, 7, 8])
+    with pytest.raises(ValueError, match="give validation_split"):
+        make_model().fit(x, y, stratify=True)
+    with pytest.raises(ValueError, match="needs classes"):
+        mc.Sequential([mc.Dense(2)], seed=0).fit(x, x[:, :2], loss="mse", stratify=True, validation_split=0.5)
 
 
 def test_arguments_of_keras_without_a_meaning_here_are_accepted():

@@ -9,7 +9,7 @@ from mnist_c import ops, reference
 _rng = np.random.default_rng(5)
 # float64: the core sums in another order; float32: K, B <= 40 terms of size about 1, each rounded to 2^-24
 TOLERANCE = {"float64": 1e-13, "float32": 1e-5}
-ACTIVATIONS = ["linear", "relu", "leaky_relu", "tanh", "sigmoid"]
+ACTIVATIONS = list(reference.ACTIVATIONS)
 SHAPES = [(1, 1, 1), (3, 5, 7), (16, 16, 16), (33, 40, 17)]
 
 
@@ -29,7 +29,7 @@ def dtype(request):
 
 def f(activation, z):
     """(a, da/dz)"""
-    return reference.ACTIVATIONS[activation](z.astype(float), 0.2)
+    return reference.ACTIVATIONS[activation](z.astype(float), 1.0 if activation == "elu" else 0.2)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -74,6 +74,15 @@ def test_activations_can_be_called_on_arrays_of_any_shape():
 def test_softmax(dtype):
     z = normal(dtype, 11, 10) * 4
     close(ops.softmax(z), reference.softmax(z.astype(float)), dtype)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_binary_cross_entropy(smoothing, dtype):
+    z, y, w = normal(dtype, 11, 5) * 4, np.abs(normal(dtype, 11, 5)) % 1, np.linspace(0.5, 2, 11)
+    loss, dz = ops.binary_cross_entropy(z, y, label_smoothing=smoothing, sample_weight=w)
+    expected_loss, expected = reference.binary_cross_entropy(z.astype(float), y.astype(float), w, smoothing)
+    assert loss == pytest.approx(expected_loss, rel=TOLERANCE[dtype])
+    close(dz, expected, dtype)
 
 
 @pytest.mark.parametrize("size", [0.0, 88.0, 104.0, 1e4])
@@ -153,6 +162,7 @@ STEPS = {
     "rmsprop all": (ops.rmsprop_step, {"momentum": 0.5, "centered": True}, mc.RMSprop(momentum=0.5, centered=True)),
     "adam": (ops.adam_step, {"beta_1": 0.8}, mc.Adam(beta_1=0.8)),
     "adamw": (ops.adamw_step, {"weight_decay": 0.1}, mc.AdamW(weight_decay=0.1)),
+    "adagrad": (ops.adagrad_step, {"epsilon": 1e-3}, mc.Adagrad(epsilon=1e-3)),
 }
 
 
@@ -161,7 +171,10 @@ def test_optimizer_steps_work_in_place_and_equal_the_reference(name, dtype):
     step, arguments, optimizer = STEPS[name]
     w = normal(dtype, 13, 5)
     slots = ops.optimizer_slots(optimizer, w)
-    expected, expected_slots = w.astype(float), tuple(np.zeros(w.shape) for _ in slots)
+    expected, expected_slots = (
+        w.astype(float),
+        reference.first_slots(optimizer.kind, w.astype(float), **optimizer.hyper),
+    )
     for t in range(1, 6):
         g = normal(dtype, 13, 5)
         counted = {"t": t} if "adam" in name else {}

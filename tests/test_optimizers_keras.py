@@ -32,8 +32,11 @@ Trajectory = Iterator[np.ndarray]
 def with_reference(kind: str, hyper: dict[str, Any], rates: list[float]) -> Trajectory:
     """The weights after each step, by mnist_c.reference."""
     w = first_weights()
-    slots = tuple(np.zeros_like(w) for _ in range(ref.optimizer_slots(kind, **hyper)))
+    slots = ref.first_slots(kind, w, **hyper)
+    clipping = {name: hyper[name] for name in ref.optimizers.CLIPPING if name in hyper}
+    hyper = {name: value for name, value in hyper.items() if name not in clipping}
     for t, (g, rate) in enumerate(zip(gradients(), rates, strict=True), start=1):
+        (g,) = ref.clip([g], **clipping)
         w, slots = ref.OPTIMIZERS[kind](w, g, slots, rate, t, **hyper)
         yield w
 
@@ -41,7 +44,8 @@ def with_reference(kind: str, hyper: dict[str, Any], rates: list[float]) -> Traj
 def with_core(kind: str, hyper: dict[str, Any], rates: list[float]) -> Trajectory:
     """The same by the C core in float64."""
     w = first_weights()
-    slots = [np.zeros_like(w) for _ in range(_core.optimizer_slots(kind, **hyper))]
+    slots = list(ref.first_slots(kind, w, **hyper))
+    assert _core.optimizer_slots(kind, **hyper) == len(slots)
     for t, (g, rate) in enumerate(zip(gradients(), rates, strict=True), start=1):
         _core.optimizer_apply(kind, w, slots, g, rate, t, **hyper)
         yield w
@@ -72,7 +76,13 @@ def test_the_figures_are_those_of_keras_3_in_full():
     assert KERAS["keras"].startswith("3.")
     assert KERAS["backend"] == "tensorflow"  # the only one that computes everything in float64
     kinds = [case["kind"] for case in KERAS["optimizers"].values()]
-    assert {kind: kinds.count(kind) for kind in ref.OPTIMIZERS} == {"sgd": 6, "rmsprop": 5, "adam": 2, "adamw": 3}
+    assert {kind: kinds.count(kind) for kind in ref.OPTIMIZERS} == {
+        "sgd": 8,
+        "rmsprop": 5,
+        "adam": 3,
+        "adamw": 3,
+        "adagrad": 2,
+    }
     assert all(list(case["weights"]) == ["1", "2", "3", "10", "31", "100"] for case in KERAS["optimizers"].values())
 
 
@@ -92,7 +102,13 @@ def test_the_comparison_tells_float32_from_float64():
 
 def test_defaults_are_those_of_keras():
     names = {"beta_1": "beta1", "beta_2": "beta2"}
-    for kind, keras in [("sgd", "SGD"), ("rmsprop", "RMSprop"), ("adam", "Adam"), ("adamw", "AdamW")]:
+    for kind, keras in [
+        ("sgd", "SGD"),
+        ("rmsprop", "RMSprop"),
+        ("adam", "Adam"),
+        ("adamw", "AdamW"),
+        ("adagrad", "Adagrad"),
+    ]:
         theirs = {names.get(k, k): v for k, v in KERAS["defaults"][keras].items()}
         ours = {
             k: p.default
@@ -120,6 +136,8 @@ def test_losses_equal_the_figures_of_keras():
         "cross-entropy, weights": ref.softmax_cross_entropy(z, labels, weights),
         "cross-entropy, smoothing 0.1": ref.softmax_cross_entropy(z, labels, None, 0.1),
         "cross-entropy, smoothing 0.1, weights": ref.softmax_cross_entropy(z, labels, weights, 0.1),
+        "binary, smoothing 0.1": ref.binary_cross_entropy(z, np.abs(targets), None, 0.1),
+        "binary, weights": ref.binary_cross_entropy(z, np.abs(targets), weights),
         "squared": ref.mean_squared_error(z, targets),
         "squared, weights": ref.mean_squared_error(z, targets, weights),
     }

@@ -1,6 +1,7 @@
 """mnist_c.reference, the oracle of the other tests, against truths that are not ours."""
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -16,7 +17,10 @@ from mnist_c import reference as ref
 def test_gradients_equal_four_point_differences(structure, activation):
     checked = skipped = 0
     for head in ref.HEADS:
-        y = np.arange(7) % 3 if head == "softmax_cross_entropy" else normal(2, 7, 3)
+        y = {
+            "softmax_cross_entropy": np.arange(7) % 3,
+            "binary_cross_entropy": np.arange(21).reshape(7, 3) % 5 / 4,
+        }.get(head, normal(2, 7, 3))
         for penalty, net in networks(structure, activation, head):
             weights = None if penalty == "none" else np.abs(normal(3, 7))
             for training in (True, False) if "norm" in structure else (True,):
@@ -64,6 +68,33 @@ def test_activations_at_known_points():
             [0, 1 / (1 + math.e), 0.5, 0.5, 1 / (1 + math.exp(-2)), 1],
             [0, math.e / (1 + math.e) ** 2, 0.25, 0.25, math.exp(2) / (1 + math.exp(2)) ** 2, 0],
         ),
+        "elu": ([-0.2, 0.2 * math.expm1(-1), 0, 0, 2, 800], [0, 0.2 / math.e, 0.2, 0.2, 1, 1]),
+        "selu": (
+            [-1.7580993408473766, 1.7580993408473766 * math.expm1(-1), 0, 0, 2.101401974710961, 840.5607898843844],
+            [0, 1.7580993408473766 / math.e, *[1.7580993408473766] * 2, *[1.0507009873554805] * 2],
+        ),
+        "gelu": (
+            [0, -NormalDist().cdf(-1), 0, 0, 2 * NormalDist().cdf(2), 800],
+            [
+                0,
+                NormalDist().cdf(-1) - NormalDist().pdf(1),
+                *[0.5] * 2,
+                NormalDist().cdf(2) + 2 * NormalDist().pdf(2),
+                1,
+            ],
+        ),
+        "gelu_tanh": (
+            [0, -0.15880800939172324, 0, 0, 1.954597694087775, 800],
+            [0, -0.08296408384578255, 0.5, 0.5, 1.0860992566236183, 1],
+        ),
+        "silu": (
+            [0, -1 / (1 + math.e), 0, 0, 2 / (1 + math.exp(-2)), 800],
+            [0, 1 / (1 + math.e) ** 2, 0.5, 0.5, 1.0907842487848955, 1],
+        ),
+        "softplus": (
+            [0, math.log1p(math.exp(-1)), math.log(2), math.log(2), 2 + math.log1p(math.exp(-2)), 800],
+            [0, 1 / (1 + math.e), 0.5, 0.5, 1 / (1 + math.exp(-2)), 1],
+        ),
     }
     assert expected.keys() == ref.ACTIVATIONS.keys()
     for name, (a, f) in expected.items():
@@ -84,6 +115,17 @@ def test_softmax_cross_entropy_is_its_definition():
         loss -= w[b] * math.fsum(y[j] * math.log(p[j]) for j in range(4)) / 6
     assert ref.softmax_cross_entropy(z, labels, w, smoothing)[0] == pytest.approx(loss, rel=1e-14)
     assert ref.softmax_cross_entropy(z, ref.one_hot(labels, 4), w, smoothing)[0] == pytest.approx(loss, rel=1e-14)
+
+
+def test_binary_cross_entropy_is_its_definition_and_survives_large_logits():
+    z, w, y = 3 * normal(1, 6, 4), np.abs(normal(2, 6)), np.abs(normal(3, 6, 4)) % 1
+    p, s = 1 / (1 + np.exp(-z)), 0.1
+    t = y * (1 - s) + s / 2
+    rows = -(t * np.log(p) + (1 - t) * np.log(1 - p)).mean(axis=1)
+    assert ref.binary_cross_entropy(z, y, w, s)[0] == pytest.approx((w * rows).mean(), rel=1e-13)
+    loss, dz = ref.binary_cross_entropy(np.array([[1e4, -1e4, 40.0, -1e4]]), np.array([[1.0, 1, 1, 0]]))
+    assert loss == pytest.approx(2500 + math.exp(-40) / 4, rel=1e-15)
+    np.testing.assert_allclose(dz, [[0, -0.25, 0, 0]], atol=1e-17)
 
 
 def test_softmax_survives_large_logits():
@@ -163,6 +205,12 @@ def test_schedules_at_known_points():
     assert rates("inverse_time", 3, decay=1, steps=2, staircase=True) == [0.8, 0.8, 0.4]
     assert rates("cosine", 6, alpha=0.25, steps=4)[::2] == pytest.approx([0.8, 0.5, 0.2], rel=1e-15)
     assert rates("cosine", 6, alpha=0.25, steps=4)[5] == pytest.approx(0.2, rel=1e-15)
+    assert rates("exponential", 5, decay=0.25, steps=2) == pytest.approx([0.8, 0.4, 0.2, 0.1, 0.05], rel=1e-15)
+    assert rates("exponential", 5, decay=0.5, steps=2, staircase=True) == [0.8, 0.8, 0.4, 0.4, 0.2]
+    warm = rates("cosine", 6, alpha=0.25, steps=2, warmup_steps=2, warmup_from=0.4)
+    assert warm == pytest.approx([0.4, 0.6, 0.8, 0.5, 0.2, 0.2], rel=1e-15)
+    cycle = rates("one_cycle", 6, steps=2, warmup_steps=2, warmup_from=0.4)
+    assert cycle == pytest.approx([0.4, 0.6, 0.8, 0.4, 0, 0], rel=1e-15, abs=1e-16)
     late = ref.rates("step", first=4, n=2, initial=0.8, decay=0.5, steps=2)
     assert late.tolist() == [0.2, 0.2]
 

@@ -520,7 +520,7 @@ EDITED = {
     "flag of text": (layer(3, use_bias="true"), r"layers\[3\]\.config\.use_bias has no known meaning"),
     "argument without a meaning": (layer(3, input_dim=None), r"input_dim has no known meaning"),
     "flag is 1": (layer(3, use_bias=1), r"use_bias has no known meaning"),
-    "unknown activation": (layer(3, activation="swish"), "unknown activation 'swish'"),
+    "unknown activation": (layer(3, activation="mish"), "unknown activation 'mish'"),
     "activation of another kind": (layer(3, activation={"class_name": "Dense", "config": {}}), "unknown activation"),
     "short description": (layer(3, kernel_initializer="glorot_uniform"), r"kernel_initializer has no known meaning"),
     "deep initializer": (

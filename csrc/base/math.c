@@ -1,5 +1,6 @@
 #include "base/math.h"
 
+#include <math.h>
 #include <string.h>
 
 /* x = 2^k m with m in [sqrt(1/2), sqrt(2)); s = (m - 1) / (m + 1); log m = 2 (s + s^3 / 3 + s^5 / 5 + ...), where
@@ -17,6 +18,19 @@ double mnc_log(double x) {
     for (int odd = 21; odd >= 3; odd -= 2) series = (series + 1.0 / odd) * z;
     const double ln2_high = 0.693147180369123816490, ln2_low = 1.90821492927058770002e-10;
     return k * ln2_high + (2 * s + (2 * s * series + k * ln2_low));
+}
+
+/* x = n log 2 + r, |r| <= log(2) / 2: Taylor's series up to r^13 / 13!, which leaves less than 2^-57. */
+double mnc_exp(double x) {
+    if (x < -708 || x > 708) return x < 0 ? 0 : HUGE_VAL;
+    const int n = (int)(x * 1.44269504088896340736 + (x < 0 ? -0.5 : 0.5));
+    const double r = x - n * 0.693147180369123816490 - n * 1.90821492927058770002e-10;
+    double sum = 1;
+    for (int k = 13; k >= 1; k--) sum = 1 + sum * r / k;
+    const uint64_t bits = (uint64_t)(n + 1023) << 52;
+    double power;
+    memcpy(&power, &bits, sizeof power);
+    return sum * power;
 }
 
 /* Taylor series around 0 of cos and sin on [0, pi / 4]; the rest by symmetry, exact in units of pi. */

@@ -6,6 +6,7 @@
 #include "base/status.h"
 
 double mnc_log(double x);               /* normal x > 0; within 2 ulp */
+double mnc_exp(double x);               /* within 2 ulp; beyond +-708: 0, infinity */
 double mnc_cos_pi(double x);            /* cos(pi x) for 0 <= x <= 1; absolute error below 4e-16 */
 double mnc_power(double x, uint64_t n); /* x^n by squaring; relative error below n 2^-53 */
 

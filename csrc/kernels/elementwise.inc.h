@@ -26,6 +26,13 @@ MNC_INLINE void dropout_words(const mnc_dropout *d, size_t row, size_t group, vu
 }
 
 /* ---------------------------------------------------------------- activations */
+/* alpha (e^z - 1) where z is negative, else scale z. */
+MNC_INLINE void v_elu(vf z, vf scale, vf alpha, vf *a, vf *f) {
+    const vf zero = vf_set1(0), low = vf_select(vf_lt(z, zero), z, zero); /* exp of large z is not wanted */
+    *a = vf_select(vf_lt(z, zero), vf_mul(alpha, v_expm1(low)), vf_mul(scale, z));
+    *f = vf_select(vf_lt(zero, z), scale, vf_mul(alpha, v_exp(low)));
+}
+
 /* z -> (a, da / dz). Adding an activation: a case here and its line in MNC_ACTIVATIONS (mnc.h). */
 MNC_INLINE void v_activation(const mnc_activation kind, vf slope, vf z, vf *a, vf *f) {
     const vf zero = vf_set1(0), one = vf_set1(1);
@@ -49,6 +56,35 @@ MNC_INLINE void v_activation(const mnc_activation kind, vf slope, vf z, vf *a, v
     case MNC_SIGMOID:
         *a = v_sigmoid(z);
         *f = vf_mul(*a, vf_sub(one, *a));
+        break;
+    case MNC_ELU: v_elu(z, one, slope, a, f); break;
+    case MNC_SELU: { /* Klambauer et al. 2017; the second constant is the product of theirs */
+        v_elu(z, vf_set1((MNC_REAL)1.0507009873554805), vf_set1((MNC_REAL)1.7580993408473766), a, f);
+        break;
+    }
+    case MNC_GELU: { /* z times the share of a normal distribution below z */
+        const vf share = v_normal(z);
+        *a = vf_mul(z, share);
+        *f = vf_fma(z, v_normal_density(z), share);
+        break;
+    }
+    case MNC_GELU_TANH: { /* z times a sigmoid, (1 + tanh(u)) / 2 = sigmoid(2 u); 2 u = z (c + d z^2), c = sqrt(8 / pi) */
+        const vf c = vf_set1((MNC_REAL)1.5957691216057308), d = vf_set1((MNC_REAL)0.07135481627260025);
+        const vf most = vf_set1(400), all = vf_mul(z, z); /* beyond, the sigmoid is 0 or 1, and all^2 may overflow */
+        const vf square = vf_select(vf_lt(most, all), most, all), s = v_sigmoid(vf_mul(z, vf_fma(square, d, c)));
+        *a = vf_mul(z, s);
+        *f = vf_fma(vf_mul(*a, vf_sub(one, s)), vf_fma(vf_mul(square, d), vf_set1(3), c), s);
+        break;
+    }
+    case MNC_SILU: {
+        const vf s = v_sigmoid(z);
+        *a = vf_mul(z, s);
+        *f = vf_fma(*a, vf_sub(one, s), s);
+        break;
+    }
+    case MNC_SOFTPLUS:
+        *a = v_softplus(z);
+        *f = v_sigmoid(z);
         break;
     }
 }
@@ -131,6 +167,10 @@ MNC_INLINE vf v_update(const mnc_update_kind kind, const mnc_update *u, vf w, vf
         vf_store(s0, m);
         vf_store(s1, v);
         return vf_sub(w, vf_div(vf_mul(m, rate), vf_add(vf_sqrt(v), vf_set1((MNC_REAL)u->epsilon))));
+    case MNC_UPDATE_ADAGRAD:
+        v = v_flush(vf_fma(g, g, vf_load(s0)));
+        vf_store(s0, v);
+        return vf_sub(w, vf_div(vf_mul(rate, g), vf_sqrt(vf_add(v, vf_set1((MNC_REAL)u->epsilon)))));
     }
     return w;
 }
@@ -157,6 +197,7 @@ static void MNC_K(update)(const mnc_update *u, size_t n, mnc_real *w, mnc_real *
     case MNC_UPDATE_NESTEROV: update_as(MNC_UPDATE_NESTEROV, u, n, w, slots, g, stride); break;
     case MNC_UPDATE_RMSPROP: update_as(MNC_UPDATE_RMSPROP, u, n, w, slots, g, stride); break;
     case MNC_UPDATE_ADAM: update_as(MNC_UPDATE_ADAM, u, n, w, slots, g, stride); break;
+    case MNC_UPDATE_ADAGRAD: update_as(MNC_UPDATE_ADAGRAD, u, n, w, slots, g, stride); break;
     }
 }
 
@@ -181,6 +222,20 @@ static void MNC_K(regularise)(size_t n, mnc_real *g_, size_t stride, const mnc_r
         if (l1 != 0) sum = vf_add(sum, vf_select(vf_lt(x, zero), minus, vf_select(vf_lt(zero, x), plus, zero)));
         vf_store(g, sum);
     }
+}
+
+static void MNC_K(clip)(size_t n, mnc_real *g_, size_t stride, double scale, double most) {
+    MNC_REAL *g = g_;
+    const vf factor = vf_set1((MNC_REAL)scale), high = vf_set1((MNC_REAL)most), low = vf_set1(-(MNC_REAL)most);
+    for (size_t i = 0; i < n; i += 16, g += stride) {
+        vf x = vf_mul(vf_load(g), factor);
+        if (most != 0) x = vf_select(vf_lt(high, x), high, vf_select(vf_lt(x, low), low, x));
+        vf_store(g, x);
+    }
+}
+
+static void MNC_K(squares)(size_t n, double *out, const mnc_real *x) {
+    for (size_t i = 0; i < n; i++) out[i] = (double)((const MNC_REAL *)x)[i] * (double)((const MNC_REAL *)x)[i];
 }
 
 static double MNC_K(penalty)(size_t n, const mnc_real *w_, double l1, double l2) {

@@ -69,6 +69,29 @@ MNC_INLINE vf head_squared_error(const mnc_head_args *h, const MNC_REAL *z, MNC_
     return vf_div(loss, vf_set1((MNC_REAL)h->classes));
 }
 
+/* Each output says yes or no by itself. The difference (z < 0 ? 0 : z) - y z is exact where it matters, where p is near
+ * a y of 0 or 1, and log(1 + exp(-|z|)) is the loss then. e[j][16] holds p. */
+MNC_INLINE vf head_binary(const mnc_head_args *h, const MNC_REAL *z, const MNC_REAL *e, MNC_REAL *t, vf scale) {
+    const vf zero = vf_set1(0), keep = vf_set1((MNC_REAL)(1 - h->smoothing)),
+             half = vf_set1((MNC_REAL)(h->smoothing / 2));
+    const vf one_over_c = vf_set1((MNC_REAL)(1 / (double)h->classes));
+    vf loss = zero;
+    for (size_t j = 0; j < h->classes; j++) {
+        const vf x = vf_load(z + j * 16);
+        vf y = vf_load(t + j * 16);
+        if (h->smoothing != 0) y = vf_fma(y, keep, half);
+        const vf rest = v_log1p(v_exp(vf_sub(zero, vf_abs(x))));
+        loss = vf_add(loss, vf_add(vf_fma(vf_sub(zero, y), x, vf_select(vf_lt(x, zero), zero, x)), rest));
+        vf_store(t + j * 16, vf_mul(vf_mul(vf_sub(vf_load(e + j * 16), y), one_over_c), scale));
+    }
+    return vf_div(loss, vf_set1((MNC_REAL)h->classes));
+}
+
+MNC_INLINE vf head_sigmoid(size_t classes, const MNC_REAL *z, MNC_REAL *e) {
+    for (size_t j = 0; j < classes; j++) vf_store(e + j * 16, v_sigmoid(vf_load(z + j * 16)));
+    return vf_set1(1); /* what outputs are divided by */
+}
+
 MNC_INLINE vf head_inner_product(const mnc_head_args *h, const MNC_REAL *z, MNC_REAL *t, vf weight) {
     vf loss = vf_set1(0);
     for (size_t j = 0; j < h->classes; j++) {
@@ -79,10 +102,12 @@ MNC_INLINE vf head_inner_product(const mnc_head_args *h, const MNC_REAL *z, MNC_
     return vf_mul(loss, vf_set1((MNC_REAL)h->batch));
 }
 
-/* Is the first largest output at the first largest target? */
+/* Is the first largest output at the first largest target? Of one output: is it on the target's side of 1/2? */
 MNC_INLINE bool head_correct(const mnc_head_args *h, const MNC_REAL *row, size_t id) {
     const MNC_REAL *target = h->labels ? NULL : (const MNC_REAL *)h->targets + id * h->classes;
     size_t best = 0, right = 0;
+    if (target && h->head == MNC_HEAD_BINARY_CROSS_ENTROPY && h->classes == 1)
+        return (row[0] > 0) == (target[0] > (MNC_REAL)0.5);
     for (size_t j = 1; j < h->classes; j++) {
         if (row[best] < row[j]) best = j;
         if (target && target[right] < target[j]) right = j;
@@ -116,14 +141,16 @@ static void head_raw_outputs(const mnc_head_args *h) {
 
 static void MNC_K(head)(const mnc_head_args *h) {
     MNC_REAL *const z = h->scratch, *const e = z + h->classes * 16, *const t = e + h->classes * 16;
-    const bool softmax = h->head == MNC_HEAD_SOFTMAX_CROSS_ENTROPY, scored = h->labels || h->targets;
-    if (h->outputs && (h->raw_outputs || !softmax)) head_raw_outputs(h);
+    const bool softmax = h->head == MNC_HEAD_SOFTMAX_CROSS_ENTROPY, binary = h->head == MNC_HEAD_BINARY_CROSS_ENTROPY;
+    const bool raw = h->raw_outputs || !(softmax || binary), scored = h->labels || h->targets;
+    if (h->outputs && raw) head_raw_outputs(h);
     for (size_t row = h->row0; row < h->row1; row += 16) {
         const size_t n = h->row1 - row < 16 ? h->row1 - row : 16;
         vf sum = vf_set1(0), loss = sum;
         head_load(h, row, n, z);
         if (softmax) sum = head_softmax(h->classes, z, e);
-        if (h->outputs && softmax && !h->raw_outputs) head_store_outputs(h, row, n, e, sum);
+        if (binary) sum = head_sigmoid(h->classes, z, e);
+        if (h->outputs && !raw) head_store_outputs(h, row, n, e, sum);
         if (!scored) continue;
         MNC_REAL weight[16], losses[16];
         for (size_t s = 0; s < 16; s++)
@@ -133,6 +160,7 @@ static void MNC_K(head)(const mnc_head_args *h) {
         switch (h->head) {
         case MNC_HEAD_SOFTMAX_CROSS_ENTROPY: loss = head_cross_entropy(h, z, e, t, sum, scale); break;
         case MNC_HEAD_MEAN_SQUARED_ERROR: loss = head_squared_error(h, z, t, scale); break;
+        case MNC_HEAD_BINARY_CROSS_ENTROPY: loss = head_binary(h, z, e, t, scale); break;
         case MNC_HEAD_INNER_PRODUCT: loss = head_inner_product(h, z, t, w); break;
         }
         vf_store(losses, loss);

@@ -101,7 +101,7 @@ typedef struct mnc_head_args {
     const mnc_real *weights; /* NULL: ones */
     double smoothing;
     size_t batch;      /* B of the mean; not the number of rows here */
-    mnc_real *outputs; /* NULL, or [row, classes]: softmax(a) or, with raw_outputs or another head, a */
+    mnc_real *outputs; /* NULL, or [row, classes]: softmax(a), sigmoid(a) or, with raw_outputs or another head, a */
     bool raw_outputs;
     mnc_real *delta;   /* NULL, or [row, ld] */
     double *losses;    /* [row]: weight * loss */
@@ -133,6 +133,7 @@ typedef enum mnc_update_kind {
     MNC_UPDATE_NESTEROV,
     MNC_UPDATE_RMSPROP,
     MNC_UPDATE_ADAM,
+    MNC_UPDATE_ADAGRAD,
 } mnc_update_kind;
 
 /* One optimizer step as the kernels see it; mnc_update_make (net/optimizer.c) derives it from an mnc_optimizer. */
@@ -140,7 +141,9 @@ typedef struct mnc_update {
     mnc_update_kind kind;
     double rate; /* ADAM: with both bias corrections */
     double momentum, rho, one_minus_rho, one_minus_beta1, one_minus_beta2, epsilon;
-    double decay;      /* w is multiplied by 1 - decay first, if not 0 */
+    double decay;        /* w is multiplied by 1 - decay first, if not 0 */
+    double ema_momentum; /* of the average of the weights, and whether it then takes their place */
+    bool overwrite;
     int momentum_slot; /* RMSPROP: slot of m, or -1 */
     int mean_slot;     /* RMSPROP centered: slot of a, or -1 */
 } mnc_update;
@@ -196,6 +199,10 @@ typedef struct mnc_kernels {
     void (*accumulate)(size_t n, mnc_real *sum, const mnc_real *g, size_t stride, bool first);
     /* g = fma(2 l2, w, g), then + l1 sign(w); a term with factor 0 is left out. */
     void (*regularise)(size_t n, mnc_real *g, size_t stride, const mnc_real *w, double l1, double l2);
+    /* g = g * scale, then, unless most is 0, what is beyond -most or most becomes that. */
+    void (*clip)(size_t n, mnc_real *g, size_t stride, double scale, double most);
+    /* out[i] = x[i]^2; any n. */
+    void (*squares)(size_t n, double *out, const mnc_real *x);
     /* l1 sum |w| + l2 sum w^2 of one panel of n elements, in double. */
     double (*penalty)(size_t n, const mnc_real *w, double l1, double l2);
     /* False if any of the n elements is infinite or NaN. */

@@ -73,15 +73,14 @@ static double initial_value(const mnc_init *init, size_t inputs, size_t outputs,
     return 0;
 }
 
-/* Where element (row, col) of tensor i lies in an arena. */
-static size_t locate(const mnc_model *model, size_t i, size_t row, size_t col) {
+size_t mnc_locate(const mnc_model *model, size_t i, size_t row, size_t col) {
     const mnc_tensor *t = &model->tensors[i];
     const mnc_step *step = &model->steps[t->layer];
     if (step->layer.kind != MNC_DENSE) return model->tensor_offset[i] + col;
     return model->tensor_offset[i] + col / MNC_PANEL * step->panel_size + row * MNC_PANEL + col % MNC_PANEL;
 }
 
-static void write_real(const mnc_model *model, void *base, size_t i, double value) {
+void mnc_write_real(const mnc_model *model, void *base, size_t i, double value) {
     if (model->spec.dtype == MNC_FLOAT32)
         ((float *)base)[i] = (float)value;
     else
@@ -102,7 +101,8 @@ static void initialise_tensor(mnc_model *model, size_t i) {
             const double u = draws ? mnc_random_uniform(model->spec.seed, i, row * t->cols + col) : 0;
             /* as in Keras, both fans of a vector are its length */
             const size_t inputs = t->role == MNC_KERNEL ? t->rows : t->cols;
-            write_real(model, model->values, locate(model, i, row, col), initial_value(init, inputs, t->cols, u));
+            mnc_write_real(model, model->values, mnc_locate(model, i, row, col),
+                           initial_value(init, inputs, t->cols, u));
         }
 }
 
@@ -158,7 +158,7 @@ void mnc_model_destroy(mnc_model *model) {
     if (!model) return;
     mnc_plan_release(&model->train);
     for (size_t t = 0; model->tally && t < MNC_MAX_THREADS; t++) mnc_plan_release(&model->tally[t].infer);
-    for (size_t i = 0; i < 3; i++) mnc_release(model->slots[i]);
+    for (size_t i = 0; i < MNC_SLOTS; i++) mnc_release(model->slots[i]);
     mnc_release(model->gradients);
     mnc_release(model->values);
     mnc_release(model->tally);
@@ -175,8 +175,9 @@ mnc_tensor mnc_model_tensor(const mnc_model *model, size_t i) { return model->te
 static mnc_status part_base(const mnc_model *model, mnc_part part, size_t i, char **out, mnc_error *err) {
     if (i >= model->n_tensors)
         return mnc_fail(err, MNC_INVALID, "tensor %zu of %zu does not exist", i, model->n_tensors);
-    char *const bases[] = {model->values, model->gradients, model->slots[0], model->slots[1], model->slots[2]};
-    if ((unsigned)part > MNC_SLOT2) return mnc_fail(err, MNC_INVALID, "unknown part %d", part);
+    char *const bases[] = {model->values,   model->gradients, model->slots[0], model->slots[1],
+                           model->slots[2], model->slots[3],  model->slots[4]};
+    if ((unsigned)part > MNC_SLOT4) return mnc_fail(err, MNC_INVALID, "unknown part %d", part);
     if (!bases[part])
         return mnc_fail(err, MNC_INVALID, "this network has no such part yet (gradient or optimizer slot)");
     *out = bases[part];
@@ -190,7 +191,8 @@ static void copy_tensor(const mnc_model *model, size_t i, char *base, char *arra
     for (size_t row = 0; row < t->rows; row++)
         for (size_t col = 0; col < t->cols; col += MNC_PANEL) {
             const size_t n = t->cols - col < MNC_PANEL ? t->cols - col : MNC_PANEL;
-            char *inside = base + locate(model, i, row, col) * size, *outside = array + (row * t->cols + col) * size;
+            char *inside = base + mnc_locate(model, i, row, col) * size,
+                 *outside = array + (row * t->cols + col) * size;
             memcpy(out ? outside : inside, out ? inside : outside, n * size);
         }
 }
@@ -216,7 +218,8 @@ uint64_t mnc_model_hash(const mnc_model *model) {
         const mnc_tensor *t = &model->tensors[i];
         for (size_t row = 0; row < t->rows; row++)
             for (size_t col = 0; col < t->cols; col++) {
-                const unsigned char *bytes = (const unsigned char *)model->values + locate(model, i, row, col) * size;
+                const unsigned char *bytes =
+                    (const unsigned char *)model->values + mnc_locate(model, i, row, col) * size;
                 for (size_t b = 0; b < size; b++) hash = (hash ^ bytes[b]) * 0x100000001B3u;
             }
     }

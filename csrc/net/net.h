@@ -15,6 +15,8 @@ struct mnc_context {
 /* mnc_pool_run with the floating-point environment of the contract in every thread. */
 size_t mnc_context_run(mnc_context *context, size_t wanted, mnc_task task, void *argument);
 
+enum { MNC_SLOTS = MNC_SLOT4 - MNC_SLOT0 + 1 }; /* that an optimizer may have */
+
 /* One step of the line, compiled from an mnc_layer. Offsets count elements in the parameter arena. */
 typedef struct mnc_step {
     mnc_layer layer;
@@ -46,6 +48,7 @@ typedef struct mnc_plan {
     size_t norm_stride, norm_vector;
     size_t table;                           /* scaled for input dropout */
     size_t losses, correct, bad, penalties; /* [rows], [rows], one cache line per thread, [all panels] */
+    size_t squares;                         /* sums of blocks of gradients */
     size_t n_panels;
     size_t thread, thread_stride;                            /* per thread: */
     size_t row_pointers, gradient, head, transposed, packed; /* offsets within a thread's part */
@@ -71,9 +74,10 @@ struct mnc_model {
     size_t *tensor_offset; /* elements; of the panel or vector */
     size_t elements;       /* of an arena of parameters */
     bool has_norm;
-    char *values, *gradients, *slots[3];
+    char *values, *gradients, *slots[MNC_SLOTS];
+    char *total, *average; /* those of the slots that the formula does not know, or NULL */
     mnc_optimizer optimizer;
-    size_t n_slots;
+    size_t n_slots; /* of the formula */
     bool has_optimizer;
     mnc_progress progress;
     mnc_plan train;
@@ -97,6 +101,10 @@ static inline bool mnc_is_rate(double x) { return x >= -1e38 && x <= 1e38; } /* 
 mnc_status mnc_spec_check(const mnc_spec *spec, mnc_error *err);
 
 /* ---------------------------------------------------------------- model.c */
+/* Where element (row, col) of tensor i lies in an arena. */
+size_t mnc_locate(const mnc_model *model, size_t i, size_t row, size_t col);
+/* base[i] = value, rounded to the model's dtype. */
+void mnc_write_real(const mnc_model *model, void *base, size_t i, double value);
 /* l1 and l2 of one panel of a dense step. */
 double mnc_panel_penalty(const mnc_model *model, const mnc_step *step, size_t panel);
 
@@ -181,13 +189,35 @@ void mnc_pass_statistics(const mnc_pass *pass);
 /* What becomes of the gradients of a chunk. */
 typedef struct mnc_sink {
     bool first, last; /* chunk of the batch */
-    bool store;       /* leave the total in model->gradients instead of updating */
+    bool store;       /* leave the total where it is instead of updating */
+    char *total;      /* arena of sums over chunks */
+    double share;     /* what the total is multiplied by in the end; 0: nothing */
     const mnc_update *update;
 } mnc_sink;
 
 void mnc_pass_update(const mnc_pass *pass, const mnc_sink *sink);
+/* Where a training step stores gradients. */
+static inline char *mnc_total(const mnc_model *model) { return model->total ? model->total : model->gradients; }
+/* The optimizer's step for the n parameters at `offset`, whose gradients' vectors are `stride` apart. */
+void mnc_update_at(const mnc_pass *pass, const mnc_update *update, size_t offset, size_t n, mnc_real *g, size_t stride);
+
+/* ---------------------------------------------------------------- clip.c */
+/* The contract's sum of the squares of x[n]. */
+double mnc_squares(const mnc_kernels *kernels, size_t n, const mnc_real *x);
+/* What gradients with that sum of squares are multiplied by so that their norm is at most `most`. */
+double mnc_clip_factor(double squares, double most);
+/* How many sums mnc_pass_clip needs room for. */
+size_t mnc_clip_blocks(const mnc_model *model);
+/* Clips the stored gradients by their norms and lets the optimizer have them; begins and ends with a barrier. */
+void mnc_pass_clip(const mnc_pass *pass, const mnc_update *update);
 
 /* ---------------------------------------------------------------- optimizer.c */
+/* How many batches make a step. */
+static inline uint64_t mnc_turns(const mnc_optimizer *o) {
+    return o->gradient_accumulation_steps > 1 ? o->gradient_accumulation_steps : 1;
+}
+/* Does a step need all gradients before it uses any? */
+bool mnc_clips_norms(const mnc_optimizer *optimizer);
 /* The constants of step t, counted from 1. */
 void mnc_update_make(mnc_update *update, const mnc_optimizer *optimizer, double rate, uint64_t t);
 

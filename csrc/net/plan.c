@@ -68,6 +68,7 @@ static void lay_out_inputs(const mnc_model *model, mnc_plan *plan, mnc_layout *l
     plan->correct = mnc_reserve(layout, plan->rows, 1);
     plan->penalties = mnc_reserve(layout, plan->n_panels, sizeof(double));
     plan->bad = mnc_reserve(layout, plan->threads, MNC_ALIGN);
+    plan->squares = mnc_reserve(layout, plan->inference ? 0 : mnc_clip_blocks(model), sizeof(double));
 }
 
 static void lay_out_threads(const mnc_model *model, mnc_plan *plan, mnc_layout *layout) {

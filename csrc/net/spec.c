@@ -76,13 +76,15 @@ mnc_status mnc_spec_check(const mnc_spec *spec, mnc_error *err) {
     if (spec->reduce_rows < 16 || spec->reduce_rows % 16 || spec->reduce_rows > (1u << 20))
         return mnc_fail(err, MNC_INVALID, "reduce_rows must be a multiple of 16 up to 2^20, not %zu",
                         spec->reduce_rows);
-    if ((unsigned)spec->head > MNC_HEAD_INNER_PRODUCT) return mnc_fail(err, MNC_INVALID, "unknown head %d", spec->head);
+    if ((unsigned)spec->head > MNC_HEAD_BINARY_CROSS_ENTROPY)
+        return mnc_fail(err, MNC_INVALID, "unknown head %d", spec->head);
     for (size_t i = 0; i < spec->n_layers; i++) {
         const mnc_status status = check_layer(&spec->layers[i], i, err);
         if (status != MNC_OK) return status;
     }
-    if (spec->head == MNC_HEAD_SOFTMAX_CROSS_ENTROPY && spec->layers[spec->n_layers - 1].activation != MNC_LINEAR)
-        return mnc_fail(err, MNC_INVALID,
-                        "with softmax and cross-entropy the last layer's own activation must be linear");
+    const bool of_logits = spec->head == MNC_HEAD_SOFTMAX_CROSS_ENTROPY || spec->head == MNC_HEAD_BINARY_CROSS_ENTROPY;
+    if (of_logits && spec->layers[spec->n_layers - 1].activation != MNC_LINEAR)
+        return mnc_fail(err, MNC_INVALID, "with %s and cross-entropy the last layer's own activation must be linear",
+                        spec->head == MNC_HEAD_SOFTMAX_CROSS_ENTROPY ? "softmax" : "sigmoid");
     return MNC_OK;
 }

@@ -50,8 +50,11 @@ typedef struct {
     size_t batches; /* done in this run */
 } fit_run;
 
-/* One batch, chunk by chunk. False if it is not finite; then nothing was changed. */
-static bool fit_batch(fit_run *run, mnc_pass *pass, const mnc_update *update, size_t batch) {
+/* One batch, chunk by chunk, the turn-th of those whose gradients make a step. False if it is not finite; then nothing
+ * was changed. */
+static bool fit_batch(fit_run *run, mnc_pass *pass, const mnc_update *update, size_t batch, uint64_t turn) {
+    const mnc_optimizer *o = &run->model->optimizer;
+    const uint64_t turns = mnc_turns(o);
     mnc_job *job = run->job;
     const size_t chunk = mnc_plan_chunk(run->model, pass->batch, true);
     double loss_sum = 0, penalty = 0;
@@ -73,8 +76,16 @@ static bool fit_batch(fit_run *run, mnc_pass *pass, const mnc_update *update, si
         if (!mnc_pass_finite(pass, &chunk_loss, &penalty)) return false;
         loss_sum += chunk_loss;
         if (pass->thread == 0) correct += mnc_pass_correct(pass);
-        const mnc_sink sink = {.first = done == 0, .last = left <= chunk, .update = update};
+        const bool clips = mnc_clips_norms(o);
+        const mnc_sink sink = {.first = done == 0 && turn == 0,
+                               .last = left <= chunk && turn + 1 == turns,
+                               .store = clips,
+                               .total = mnc_total(run->model),
+                               .share = turns > 1 ? 1 / (double)turns : 0,
+                               .update = update};
         mnc_pass_update(pass, &sink);
+        if (clips) mnc_pass_statistics(pass);
+        if (clips && sink.last) mnc_pass_clip(pass, update);
     }
     if (pass->thread == 0) {
         job->loss_sum += loss_sum + penalty * (double)pass->batch;
@@ -91,6 +102,7 @@ static void fit_task(void *argument, const mnc_team *team, size_t thread) {
     const mnc_job *job = run->job;
     const size_t begin = job->batches_done;
     const mnc_progress progress = model->progress;
+    const uint64_t turns = mnc_turns(&model->optimizer);
     mnc_pass pass = {.model = model,
                      .plan = &model->train,
                      .data = job->data,
@@ -103,11 +115,11 @@ static void fit_task(void *argument, const mnc_team *team, size_t thread) {
         const size_t left = job->n - batch * job->batch_size, ahead = batch - begin;
         mnc_update update;
         mnc_update_make(&update, &model->optimizer, job->rates ? job->rates[batch] : job->rate,
-                        progress.optimizer_step + ahead + 1);
+                        (progress.optimizer_step + ahead) / turns + 1);
         pass.step = progress.step + ahead;
         pass.batch_first = batch * job->batch_size;
         pass.batch = left < job->batch_size ? left : job->batch_size;
-        if (!fit_batch(run, &pass, &update, batch)) {
+        if (!fit_batch(run, &pass, &update, batch, (progress.optimizer_step + ahead) % turns)) {
             if (thread == 0) run->not_finite = true;
             return;
         }
@@ -153,7 +165,8 @@ mnc_status mnc_fit(mnc_model *model, mnc_job *job, mnc_error *err) {
     if (status != MNC_OK) return status;
     const size_t batch = job->batch_size < job->n ? job->batch_size : job->n;
     status = prepare(model, job->data, batch, true, false, err);
-    if (status == MNC_OK && batch > model->spec.reduce_rows) status = need_gradients(model, err);
+    const bool stores = batch > model->spec.reduce_rows || mnc_clips_norms(&model->optimizer);
+    if (status == MNC_OK && stores) status = need_gradients(model, err);
     if (status != MNC_OK) return status;
     double seconds = job->seconds;
     const size_t wanted = pick_team(model, mnc_plan_team(model, job->data, batch, true), &seconds);
@@ -218,7 +231,7 @@ static void single_task(void *argument, const mnc_team *team, size_t thread) {
             double chunk_loss;
             mnc_pass_finite(&pass, &chunk_loss, &penalty);
             loss_sum += chunk_loss;
-            const mnc_sink sink = {.first = done == 0, .last = left <= chunk, .store = true};
+            const mnc_sink sink = {.first = done == 0, .last = left <= chunk, .store = true, .total = model->gradients};
             mnc_pass_update(&pass, &sink);
             if (run->dx && thread == 0)
                 copy_rows(&pass, run->dx, mnc_scratch(&pass, pass.plan->dx), model->spec.inputs,

@@ -3,6 +3,23 @@
 
 #include "net/net.h"
 
+void mnc_update_at(const mnc_pass *pass, const mnc_update *update, size_t offset, size_t n, mnc_real *g,
+                   size_t stride) {
+    const mnc_model *model = pass->model;
+    const mnc_kernels *k = model->kernels;
+    mnc_real *slots[3] = {NULL, NULL, NULL};
+    for (size_t i = 0; i < model->n_slots; i++) slots[i] = mnc_at(model, model->slots[i], offset);
+    if (model->optimizer.clipvalue > 0) k->clip(n, g, stride, 1, model->optimizer.clipvalue);
+    char *const w = mnc_at(model, model->values, offset);
+    k->update(update, n, w, slots, g, stride);
+    if (model->average) {
+        char *const average = mnc_at(model, model->average, offset);
+        k->moving_average(n, average, w, update->ema_momentum);
+        if (update->overwrite) memcpy(w, average, n * k->real_size);
+    }
+    pass->tally->counters.updates++;
+}
+
 /* n gradient elements, their vectors `stride` apart, for the parameters at `offset`: adds them to what earlier chunks left,
  * or, after the last chunk, lets the optimizer have them, or leaves them stored. */
 static void consume(const mnc_pass *pass, const mnc_sink *sink, size_t offset, size_t n, char *g, size_t stride,
@@ -11,20 +28,17 @@ static void consume(const mnc_pass *pass, const mnc_sink *sink, size_t offset, s
     const mnc_kernels *k = model->kernels;
     char *values = mnc_at(model, model->values, offset);
     if (!first || !last || sink->store) {
-        char *total = mnc_at(model, model->gradients, offset);
+        char *total = mnc_at(model, sink->total, offset);
         k->accumulate(n, total, g, stride, first);
         g = total;
         stride = MNC_PANEL;
     }
+    if (last && sink->share != 0) k->clip(n, g, stride, sink->share, 0);
     if (last && (l1 != 0 || l2 != 0)) k->regularise(n, g, stride, values, l1, l2);
-    if (last && !sink->store) {
-        mnc_real *slots[3] = {NULL, NULL, NULL};
-        for (size_t i = 0; i < model->n_slots; i++) slots[i] = mnc_at(model, model->slots[i], offset);
-        k->update(sink->update, n, values, slots, g, stride);
-        pass->tally->counters.updates++;
-    } else {
+    if (last && !sink->store)
+        mnc_update_at(pass, sink->update, offset, n, g, stride);
+    else
         pass->tally->counters.stores++;
-    }
 }
 
 /* The columns of row `row` and those after it. */

@@ -81,7 +81,8 @@ static PyObject *core_permutation(PyObject *Py_UNUSED(module), PyObject *args) {
 
 static PyObject *core_rates(PyObject *module, PyObject *args, PyObject *keywords) {
     static const char *const kinds[] = {MNC_RATES(MNC_LIST_NAME) NULL};
-    char *names[] = {"", "first", "n", "initial", "decay", "alpha", "steps", "staircase", NULL};
+    char *names[] = {"",          "first",        "n",           "initial", "decay", "alpha", "steps",
+                     "staircase", "warmup_steps", "warmup_from", NULL};
     mncpy_choice kind = {"the kind of a schedule", kinds, 0};
     mnc_rate rate = {.decay = 1.0, .steps = 1.0};
     uint64_t first;
@@ -89,9 +90,9 @@ static PyObject *core_rates(PyObject *module, PyObject *args, PyObject *keywords
     int staircase = 0;
     void *out;
     mnc_error err = {0};
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O&O&O&d|dddp:rates", names, mncpy_to_choice, &kind,
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O&O&O&d|dddpdd:rates", names, mncpy_to_choice, &kind,
                                      mncpy_to_uint64, &first, mncpy_to_size, &n, &rate.initial, &rate.decay,
-                                     &rate.alpha, &rate.steps, &staircase))
+                                     &rate.alpha, &rate.steps, &staircase, &rate.warmup_steps, &rate.warmup_from))
         return NULL;
     rate.kind = (mnc_rate_kind)kind.value;
     rate.staircase = staircase != 0;
@@ -122,7 +123,8 @@ static PyMethodDef core_methods[] = {
     {"permutation", core_permutation, METH_VARARGS,
      "permutation($module, seed, epoch, n, /)\n--\n\nA permutation of 0 ... n - 1, uint32."},
     {"rates", KEYWORDS(core_rates), METH_VARARGS | METH_KEYWORDS,
-     "rates($module, kind, /, first, n, initial, decay=1.0, alpha=0.0, steps=1.0, staircase=False)\n--\n\n"
+     "rates($module, kind, /, first, n, initial, decay=1.0, alpha=0.0, steps=1.0, staircase=False,\n"
+     "      warmup_steps=0.0, warmup_from=0.0)\n--\n\n"
      "The learning rates of the steps first ... first + n - 1."},
     {"total", core_total, METH_O, "total($module, x, /)\n--\n\nThe contract's sum of a 1-d float64 array."},
     {"optimizer_slots", KEYWORDS(mncpy_optimizer_slots), METH_VARARGS | METH_KEYWORDS,

@@ -43,8 +43,8 @@ PyObject *mncpy_network_tensors(PyObject *self, PyObject *Py_UNUSED(nothing)) {
 static int find_tensor(const network_object *self, const char *part_name, size_t i, mnc_part *part,
                        mnc_tensor *tensor) {
     static const char *const parts[] = {
-        [MNC_VALUE] = "value", [MNC_GRADIENT] = "gradient", [MNC_SLOT0] = "slot0",
-        [MNC_SLOT1] = "slot1", [MNC_SLOT2] = "slot2",       NULL,
+        [MNC_VALUE] = "value", [MNC_GRADIENT] = "gradient", [MNC_SLOT0] = "slot0", [MNC_SLOT1] = "slot1",
+        [MNC_SLOT2] = "slot2", [MNC_SLOT3] = "slot3",       [MNC_SLOT4] = "slot4", NULL,
     };
     const int value = mncpy_choose("part", parts, part_name);
     if (value < 0) return -1;

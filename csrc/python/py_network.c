@@ -30,6 +30,7 @@ static int parse_arguments(PyObject *args, PyObject *keywords, network_arguments
         [MNC_HEAD_SOFTMAX_CROSS_ENTROPY] = "softmax_cross_entropy",
         [MNC_HEAD_MEAN_SQUARED_ERROR] = "mean_squared_error",
         [MNC_HEAD_INNER_PRODUCT] = "inner_product",
+        [MNC_HEAD_BINARY_CROSS_ENTROPY] = "binary_cross_entropy",
         NULL,
     };
     char *names[] = {"inputs", "layers",      "head", "dtype", "input_dropout", "label_smoothing", "outputs_are_logits",

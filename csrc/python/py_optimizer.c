@@ -2,19 +2,38 @@
 #include "py_arrays.h"
 
 static int parse_hyper(PyObject *keywords, mnc_optimizer *optimizer, const char **isa) {
-    char *names[] = {"momentum", "nesterov", "rho",          "centered", "beta1",
-                     "beta2",    "epsilon",  "weight_decay", "isa",      NULL};
-    int nesterov = optimizer->nesterov, centered = optimizer->centered;
+    char *names[] = {"momentum",
+                     "nesterov",
+                     "rho",
+                     "centered",
+                     "beta1",
+                     "beta2",
+                     "epsilon",
+                     "weight_decay",
+                     "initial_accumulator_value",
+                     "clipvalue",
+                     "clipnorm",
+                     "global_clipnorm",
+                     "gradient_accumulation_steps",
+                     "use_ema",
+                     "ema_momentum",
+                     "ema_overwrite_frequency",
+                     "isa",
+                     NULL};
+    int nesterov = optimizer->nesterov, centered = optimizer->centered, use_ema = optimizer->use_ema;
     PyObject *const nothing = PyTuple_New(0);
     if (!nothing) return -1;
-    if (!isa) names[8] = NULL; /* without its name, "isa" is an unknown keyword */
-    const int ok =
-        PyArg_ParseTupleAndKeywords(nothing, keywords, isa ? "|$dpdpddddz:optimizer" : "|$dpdpdddd:optimizer", names,
-                                    &optimizer->momentum, &nesterov, &optimizer->rho, &centered, &optimizer->beta1,
-                                    &optimizer->beta2, &optimizer->epsilon, &optimizer->weight_decay, isa);
+    if (!isa) names[16] = NULL; /* without its name, "isa" is an unknown keyword */
+    const int ok = PyArg_ParseTupleAndKeywords(
+        nothing, keywords, isa ? "|$dpdpddddddddO&pdO&z:optimizer" : "|$dpdpddddddddO&pdO&:optimizer", names,
+        &optimizer->momentum, &nesterov, &optimizer->rho, &centered, &optimizer->beta1, &optimizer->beta2,
+        &optimizer->epsilon, &optimizer->weight_decay, &optimizer->initial_accumulator_value, &optimizer->clipvalue,
+        &optimizer->clipnorm, &optimizer->global_clipnorm, mncpy_to_uint64, &optimizer->gradient_accumulation_steps,
+        &use_ema, &optimizer->ema_momentum, mncpy_to_uint64, &optimizer->ema_overwrite_frequency, isa);
     Py_DECREF(nothing);
     optimizer->nesterov = nesterov != 0;
     optimizer->centered = centered != 0;
+    optimizer->use_ema = use_ema != 0;
     return ok ? 0 : -1;
 }
 

@@ -1,6 +1,7 @@
 """keras.layers."""
 
 from ..layers import (
+    ELU,
     Activation,
     BatchNormalization,
     Dense,
@@ -16,6 +17,7 @@ from ..layers import (
 )
 
 __all__ = [
+    "ELU",
     "Activation",
     "BatchNormalization",
     "Dense",

@@ -9,5 +9,6 @@ from .utils import set_random_seed
 
 __version__ = f"none, mnist_c {keras.__version__}"
 
-nn = SimpleNamespace(**{name: ACTIVATIONS[name] for name in ("leaky_relu", "relu", "sigmoid", "softmax", "tanh")})
+_NAMES = ("elu", "gelu", "leaky_relu", "relu", "selu", "sigmoid", "silu", "softmax", "softplus", "swish", "tanh")
+nn = SimpleNamespace(**{name: ACTIVATIONS[name] for name in _NAMES})
 random = SimpleNamespace(set_seed=set_random_seed)

@@ -6,8 +6,8 @@ differences, published test vectors, Keras and PyTorch (tests/test_reference.py,
 | module | contents |
 |---|---|
 | `layers` | dense layer, activations, dropout, batch normalisation, penalties |
-| `losses` | softmax with cross-entropy, mean squared error, inner product |
-| `optimizers` | SGD, RMSprop, Adam, AdamW; learning-rate schedules |
+| `losses` | softmax with cross-entropy, sigmoid with binary cross-entropy, mean squared error, inner product |
+| `optimizers` | SGD, RMSprop, Adam, AdamW, Adagrad; learning-rate schedules |
 | `randomness` | Philox4x32-10; permutations, dropout masks and initial values drawn from it |
 | `network` | `Network`: all of it put together, with the arguments of the C core's network |
 
@@ -33,6 +33,7 @@ from .layers import (
 )
 from .losses import (
     HEADS,
+    binary_cross_entropy,
     inner_product,
     mean_squared_error,
     one_hot,
@@ -41,7 +42,20 @@ from .losses import (
     softmax_cross_entropy,
 )
 from .network import LAYER_DEFAULTS, Network
-from .optimizers import OPTIMIZERS, SCHEDULES, adam, adamw, flush, optimizer_slots, rates, rmsprop, sgd
+from .optimizers import (
+    OPTIMIZERS,
+    SCHEDULES,
+    adagrad,
+    adam,
+    adamw,
+    clip,
+    first_slots,
+    flush,
+    optimizer_slots,
+    rates,
+    rmsprop,
+    sgd,
+)
 from .randomness import dropout_keep, initial_values, permutation, philox4x32, uniforms
 
 __all__ = [
@@ -51,16 +65,20 @@ __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
     "Network",
+    "adagrad",
     "adam",
     "adamw",
     "batch_norm_backward",
     "batch_norm_backward_inference",
     "batch_norm_inference",
     "batch_norm_training",
+    "binary_cross_entropy",
+    "clip",
     "dense_backward",
     "dense_forward",
     "dropout_keep",
     "dropout_mask",
+    "first_slots",
     "flush",
     "initial_values",
     "inner_product",

@@ -4,6 +4,7 @@ Goodfellow, Bengio, Courville: Deep Learning (2016), chapters 6.5 (back-propagat
 and 8.7.1 (batch normalisation).
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -40,16 +41,56 @@ def sigmoid(z: Array) -> Array:
         return 1 / (1 + np.exp(-z))
 
 
+def _elu(z: Array, scale: float, alpha: float) -> tuple[Array, Array]:
+    """scale z, or alpha (e^z - 1) where z is negative, and the derivative; any shape."""
+    low = np.minimum(z, 0)
+    a = np.where(z < 0, alpha * np.expm1(low), scale * z)
+    return a.astype(z.dtype), np.where(z > 0, scale, alpha * np.exp(low)).astype(z.dtype)
+
+
+def normal_share(z: Array) -> Array:
+    """The share of a standard normal distribution below z, erfc(-z / sqrt 2) / 2; any shape."""
+    shares = [math.erfc(-v / math.sqrt(2)) / 2 for v in z.ravel().tolist()]
+    return np.array(shares, dtype=z.dtype).reshape(z.shape)
+
+
+def _gelu(z: Array) -> tuple[Array, Array]:
+    with np.errstate(over="ignore"):
+        density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+    share = normal_share(z)
+    return z * share, share + z * density
+
+
+def _gelu_tanh(z: Array) -> tuple[Array, Array]:
+    t = np.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3))
+    return z * (1 + t) / 2, (1 + t) / 2 + z * (1 - t**2) / 2 * math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * z**2)
+
+
+def _silu(z: Array) -> tuple[Array, Array]:
+    s = sigmoid(z)
+    return z * s, s + z * s * (1 - s)
+
+
+# Klambauer, Unterthiner, Mayr, Hochreiter: Self-normalizing neural networks (2017), equation 2 and appendix 1.
+_SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+
 Activation: TypeAlias = Callable[[Array, float], tuple[Array, Array]]
 
-# (z, slope) -> (a, f) with f = da/dz, elementwise. Only leaky_relu looks at slope. At z = 0 the derivative of relu is
-# taken to be 0 and that of leaky_relu to be slope. `z < 0 ? 0 : z` rather than max(z, 0), so that NaN stays NaN.
+# (z, slope) -> (a, f) with f = da/dz, elementwise. Only leaky_relu and elu look at slope. At z = 0 the derivative of
+# relu is taken to be 0, and that of leaky_relu, elu and selu that on the negative side. `z < 0 ? 0 : z` rather than
+# max(z, 0), so that NaN stays NaN.
 ACTIVATIONS: dict[str, Activation] = {
     "linear": lambda z, slope: (z, np.ones_like(z)),
     "relu": lambda z, slope: (np.where(z < 0, 0, z), np.where(z > 0, np.ones_like(z), 0)),
     "leaky_relu": lambda z, slope: (np.where(z < 0, slope * z, z), np.where(z > 0, np.ones_like(z), slope)),
     "tanh": lambda z, slope: (np.tanh(z), 1 - np.tanh(z) ** 2),
     "sigmoid": lambda z, slope: (sigmoid(z), sigmoid(z) * (1 - sigmoid(z))),
+    "elu": lambda z, slope: _elu(z, 1.0, slope),
+    "selu": lambda z, slope: _elu(z, _SELU_SCALE, _SELU_SCALE * _SELU_ALPHA),
+    "gelu": lambda z, slope: _gelu(z),
+    "gelu_tanh": lambda z, slope: _gelu_tanh(z),
+    "silu": lambda z, slope: _silu(z),
+    "softplus": lambda z, slope: (np.where(z < 0, 0, z) + np.log1p(np.exp(-np.abs(z))), sigmoid(z)),
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from .layers import Array
+from .layers import Array, sigmoid
 
 
 def one_hot(labels: Array, classes: int, dtype: Any = np.float64) -> Array:
@@ -18,13 +18,12 @@ def one_hot(labels: Array, classes: int, dtype: Any = np.float64) -> Array:
     return rows
 
 
-def smooth_labels(y: Array, smoothing: float) -> Array:
+def smooth_labels(y: Array, smoothing: float, classes: int | None = None) -> Array:
     """y (1 - smoothing) + smoothing / C: a little probability for every class (Szegedy et al., 2016, section 7).
 
-    y (B, C) of probabilities -> (B, C)
+    y (B, C) of probabilities -> (B, C). classes: C where it is not the number of columns: 2 for yes and no.
     """
-    classes: int = y.shape[1]
-    return y * (1 - smoothing) + smoothing / classes
+    return y * (1 - smoothing) + smoothing / (y.shape[1] if classes is None else classes)
 
 
 def softmax(z: Array) -> Array:
@@ -74,6 +73,21 @@ def mean_squared_error(a: Array, y: Array, weights: Array | None = None) -> tupl
     return float(((a - y) ** 2 * w).sum() / (rows * outputs)), 2 * (a - y) * w / (rows * outputs)
 
 
+def binary_cross_entropy(
+    z: Array, y: Array, weights: Array | None = None, label_smoothing: float = 0.0
+) -> tuple[float, Array]:
+    """Cross-entropy of each output by itself, from the logits z: the mean over outputs and rows. With p = sigmoid(z),
+
+        loss_b = sum_j -(y_bj log p_bj + (1 - y_bj) log(1 - p_bj)) / C          dloss/dz = (p - y) weight / (B C)
+
+    which is max(z, 0) - y z + log(1 + e^-|z|), without overflow. z, y (B, C); weights (B,) -> loss, dz (B, C)
+    """
+    rows, outputs = z.shape
+    y, w = smooth_labels(y, label_smoothing, 2), _row_weights(weights, z)
+    losses = np.maximum(z, 0) - y * z + np.log1p(np.exp(-np.abs(z)))
+    return float((losses * w).sum() / (rows * outputs)), (sigmoid(z) - y) * w / (rows * outputs)
+
+
 def inner_product(a: Array, y: Array, weights: Array | None = None) -> tuple[float, Array]:
     """sum_bj weight_b a_bj y_bj, so that dloss/da = weight y: gradients are products of y with the Jacobian.
 
@@ -90,4 +104,5 @@ HEADS: dict[str, Head] = {
     "softmax_cross_entropy": softmax_cross_entropy,
     "mean_squared_error": mean_squared_error,
     "inner_product": inner_product,
+    "binary_cross_entropy": binary_cross_entropy,
 }

@@ -8,7 +8,7 @@ import numpy as np
 from . import layers as ly
 from .layers import ACTIVATIONS, Array
 from .losses import HEADS, one_hot, smooth_labels, softmax
-from .optimizers import OPTIMIZERS, optimizer_slots
+from .optimizers import CLIPPING, EMA, OPTIMIZERS, clip, first_slots, optimizer_slots
 from .randomness import dropout_keep, initial_values
 
 # A layer is a transformation ("dense": x W + b, "norm": batch normalisation, "map": nothing), then an activation,
@@ -106,11 +106,15 @@ class Network:
         return otherwise if i is None else self.values[i]
 
     def set_optimizer(self, kind: str, **hyper: Any) -> int:
-        """Chooses an optimizer of `OPTIMIZERS`, its slots zeroed. Returns the number of slots."""
+        """Chooses an optimizer of `OPTIMIZERS`, its slots as they start. Returns the number of slots."""
+        self.turns = hyper.pop("gradient_accumulation_steps", 1)
+        self.ema = {name: hyper.pop(name) for name in EMA if name in hyper}
+        self.clipping = {name: hyper.pop(name) for name in CLIPPING if name in hyper}
         self.optimizer, self.hyper, self.optimizer_step = OPTIMIZERS[kind], hyper, 0
-        n = optimizer_slots(kind, **hyper)
-        self.slots: list[tuple[Array, ...]] = [tuple(np.zeros_like(v) for _ in range(n)) for v in self.values]
-        return n
+        self.slots: list[tuple[Array, ...]] = [first_slots(kind, v, **hyper) for v in self.values]
+        self.totals = [np.zeros_like(v) for v in self.values]  # of the gradients since the last step
+        self.averages = [np.zeros_like(v) for v in self.values]
+        return optimizer_slots(kind, **hyper)
 
     # ------------------------------------------------------------ forward
 
@@ -183,6 +187,8 @@ class Network:
         if y.ndim == 1:
             y = one_hot(y, self._outputs(), self.dtype)
         y = y.astype(self.dtype)
+        if self.head == "binary_cross_entropy":
+            return smooth_labels(y, self.label_smoothing, 2)
         return smooth_labels(y, self.label_smoothing) if self.head == "softmax_cross_entropy" else y
 
     def _outputs(self) -> int:
@@ -259,14 +265,27 @@ class Network:
         return loss_sum, right, len(order)
 
     def apply(self, grads: Sequence[Array], rate: float) -> None:
-        """One step of the optimizer on every trainable tensor; both counters go on."""
+        """One batch for the optimizer, and with the last of `turns` a step on every tensor; both counters go on."""
         self.step += 1
         self.optimizer_step += 1
-        for i, tensor in enumerate(self._tensors):
-            if tensor.trainable:
-                self.values[i], self.slots[i] = self.optimizer(
-                    self.values[i], grads[i], self.slots[i], rate, self.optimizer_step, **self.hyper
-                )
+        self.totals = [total + g for total, g in zip(self.totals, grads, strict=True)]
+        t, rest = divmod(self.optimizer_step, self.turns)
+        if rest:
+            return
+        trainable = [i for i, tensor in enumerate(self._tensors) if tensor.trainable]
+        clipped = clip([self.totals[i] / self.turns for i in trainable], **self.clipping)
+        self.totals = [np.zeros_like(total) for total in self.totals]
+        for i, g in zip(trainable, clipped, strict=True):
+            self.values[i], self.slots[i] = self.optimizer(self.values[i], g, self.slots[i], rate, t, **self.hyper)
+            if self.ema.get("use_ema"):
+                self._average(i, t)
+
+    def _average(self, i: int, t: int) -> None:
+        """Moves the average of a tensor towards it; every ema_overwrite_frequency steps it becomes the tensor."""
+        momentum = 0.0 if t == 1 else self.ema.get("ema_momentum", 0.99)
+        self.averages[i] = ly.moving_average(self.averages[i], self.values[i], momentum)
+        if t % (self.ema.get("ema_overwrite_frequency") or t + 1) == 0:
+            self.values[i] = self.averages[i].copy()
 
     def forward_training(self, x: Array, update_statistics: bool) -> Array:
         """The last layer's outputs in training mode.    x (B, inputs) -> (B, C)"""
@@ -275,8 +294,9 @@ class Network:
     def predict(self, x: Array) -> Array:
         """Probabilities, or the outputs themselves if they are to be logits or there is no softmax.    -> (B, C)"""
         outputs = self.forward(x, training=False)[0]
-        wants_softmax = self.head == "softmax_cross_entropy" and not self.outputs_are_logits
-        return softmax(outputs) if wants_softmax else outputs
+        if self.outputs_are_logits or self.head not in ("softmax_cross_entropy", "binary_cross_entropy"):
+            return outputs
+        return softmax(outputs) if self.head == "softmax_cross_entropy" else ly.sigmoid(outputs)
 
     def evaluate(self, x: Array, y: Array, weights: Array | None = None) -> tuple[float, int, Array]:
         """(sum over rows of weight * loss without penalties, number of right rows, what `predict` gives).
@@ -289,8 +309,13 @@ class Network:
         return loss_sum, self._right(outputs, y), self.predict(x)
 
     def _right(self, outputs: Array, y: Array) -> int:
-        """Rows whose largest output is where the largest target is (the first one, if several are equal)."""
+        """Rows whose largest output is where the largest target is (the first one, if several are equal).
+
+        One output of binary cross-entropy is right on the target's side of 1/2.
+        """
         y = np.asarray(y)
+        if self.head == "binary_cross_entropy" and outputs.shape[1] == 1:
+            return int(((outputs > 0) == (y > 0.5)).sum())
         return int((outputs.argmax(axis=1) == (y if y.ndim == 1 else y.argmax(axis=1))).sum())
 
 

@@ -4,8 +4,8 @@ An optimizer is a function
 
     (w, g, slots, rate, t, **hyper) -> (new w, new slots)
 
-of weights w and gradient g (one shape), the arrays it carries from step to step (`slots`, which start as zeros), the
-learning rate and the number t of the step, counted from 1. `optimizer_slots` says how many slots there are.
+of weights w and gradient g (one shape), the arrays it carries from step to step (`slots`), the
+learning rate and the number t of the step, counted from 1. `first_slots` gives the slots before the first step.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,6 +19,34 @@ Slots: TypeAlias = tuple[Array, ...]
 Optimizer: TypeAlias = Callable[..., tuple[Array, Slots]]
 
 SMALLEST_SLOT = 2.0**-100
+
+
+def clip(
+    grads: Sequence[Array],
+    *,
+    clipvalue: float | None = None,
+    clipnorm: float | None = None,
+    global_clipnorm: float | None = None,
+) -> list[Array]:
+    """Gradients made shorter, as Keras's optimizers do it; at most one of the three is given.
+
+        clipvalue c        every element into [-c, c]
+        clipnorm c         g c / |g| where the norm |g| of that gradient is above c
+        global_clipnorm c  the same with the norm of all of them together (Pascanu, Mikolov and Bengio, 2013)
+
+    grads: any shapes -> the same
+    """
+    if clipvalue:
+        return [np.clip(g, -clipvalue, clipvalue) for g in grads]
+    norms = [float(np.sqrt((g.astype(np.float64) ** 2).sum())) for g in grads]
+    if global_clipnorm:
+        norms = [float(np.sqrt(sum(norm**2 for norm in norms)))] * len(grads)
+    most = clipnorm or global_clipnorm
+    return [g * g.dtype.type(most / norm) if most and norm > most else g for g, norm in zip(grads, norms, strict=True)]
+
+
+CLIPPING = ("clipvalue", "clipnorm", "global_clipnorm")
+EMA = ("use_ema", "ema_momentum", "ema_overwrite_frequency")
 
 
 def flush(slot: Array) -> Array:
@@ -120,12 +148,37 @@ def adamw(
     return adam(w - w * weight_decay * rate, g, slots, rate, t, beta1=beta1, beta2=beta2, epsilon=epsilon)
 
 
-OPTIMIZERS: dict[str, Optimizer] = {"sgd": sgd, "rmsprop": rmsprop, "adam": adam, "adamw": adamw}
+def adagrad(
+    w: Array,
+    g: Array,
+    slots: Sequence[Array],
+    rate: float,
+    t: int,
+    *,
+    initial_accumulator_value: float = 0.1,
+    epsilon: float = 1e-7,
+) -> tuple[Array, Slots]:
+    """Adagrad (Duchi, Hazan and Singer, 2011): v = v + g^2,  w = w - rate g / sqrt(v + epsilon).
+
+    Slots: v, which starts as initial_accumulator_value.
+    """
+    v = flush(slots[0] + g**2)
+    return w - rate * g / np.sqrt(v + epsilon), (v,)
+
+
+OPTIMIZERS: dict[str, Optimizer] = {"sgd": sgd, "rmsprop": rmsprop, "adam": adam, "adamw": adamw, "adagrad": adagrad}
 
 
 def optimizer_slots(kind: str, *, momentum: float = 0.0, centered: bool = False, **_: Any) -> int:
     """How many slots an optimizer with these hyper-parameters carries."""
-    return {"sgd": int(momentum > 0), "rmsprop": 1 + (momentum > 0) + centered, "adam": 2, "adamw": 2}[kind]
+    counts = {"sgd": int(momentum > 0), "rmsprop": 1 + (momentum > 0) + centered, "adam": 2, "adamw": 2, "adagrad": 1}
+    return counts[kind]
+
+
+def first_slots(kind: str, w: Array, *, initial_accumulator_value: float = 0.1, **hyper: Any) -> Slots:
+    """The slots of the weights w before the first step: zeros, but for Adagrad's.    any shape -> as many of it"""
+    start = initial_accumulator_value if kind == "adagrad" else 0.0
+    return tuple(np.full_like(w, start) for _ in range(optimizer_slots(kind, **hyper)))
 
 
 # ---------------------------------------------------------------- schedules
@@ -136,8 +189,13 @@ def _decays(step: Array, steps: float, staircase: bool) -> Array:
     return np.floor(step / steps) if staircase else step / steps
 
 
+def _cosine(t: Array, initial: float, decay: float, alpha: float, steps: float, staircase: bool) -> Array:
+    rates: Array = initial * ((1 - alpha) * (1 + np.cos(np.pi * np.minimum(t, steps) / steps)) / 2 + alpha)
+    return rates
+
+
 # (step t (n,) counted from 0, initial, decay, alpha, steps, staircase) -> rates (n,). In Keras step is ExponentialDecay
-# with staircase=True, inverse_time InverseTimeDecay (decay_rate = decay, decay_steps = steps) and cosine CosineDecay.
+# with staircase=True, inverse_time InverseTimeDecay (decay_rate = decay, decay_steps = steps), cosine CosineDecay.
 Schedule: TypeAlias = Callable[[Array, float, float, float, float, bool], Array]
 SCHEDULES: dict[str, Schedule] = {
     "constant": lambda t, initial, decay, alpha, steps, staircase: np.full(t.shape, initial),
@@ -145,9 +203,9 @@ SCHEDULES: dict[str, Schedule] = {
     "inverse_time": lambda t, initial, decay, alpha, steps, staircase: (
         initial / (1 + decay * _decays(t, steps, staircase))
     ),
-    "cosine": lambda t, initial, decay, alpha, steps, staircase: (
-        initial * ((1 - alpha) * (1 + np.cos(np.pi * np.minimum(t, steps) / steps)) / 2 + alpha)
-    ),
+    "cosine": _cosine,
+    "exponential": lambda t, initial, decay, alpha, steps, staircase: initial * decay ** _decays(t, steps, staircase),
+    "one_cycle": _cosine,
 }
 
 
@@ -161,6 +219,8 @@ def rates(
     alpha: float = 0.0,
     steps: float = 1.0,
     staircase: bool = False,
+    warmup_steps: float = 0.0,
+    warmup_from: float = 0.0,
 ) -> Array:
     """Learning rates of the steps first ... first + n - 1, counted from 0.
 
@@ -168,8 +228,15 @@ def rates(
         step          initial decay^floor(step / steps)
         inverse_time  initial / (1 + decay step / steps);  floor(step / steps) if staircase
         cosine        initial ((1 - alpha) (1 + cos(pi min(step, steps) / steps)) / 2 + alpha)
+        exponential   initial decay^(step / steps);  floor(step / steps) if staircase
+        one_cycle     cosine
 
-    Returns float64 (n,). Cosine: Loshchilov and Hutter, 2017, without restarts.
+    The first warmup_steps steps rise evenly from warmup_from to initial (one_cycle: along half a cosine), and step
+    counts from there. Returns float64 (n,). Cosine: Loshchilov and Hutter, 2017, without restarts.
     """
     step = np.arange(first, first + n, dtype=np.float64)
-    return SCHEDULES[kind](step, initial, decay, alpha, steps, staircase)
+    rising = step < warmup_steps
+    share = step[rising] / warmup_steps if rising.any() else step[:0]
+    way = (1 - np.cos(np.pi * share)) / 2 if kind == "one_cycle" else share
+    after = SCHEDULES[kind](step[~rising] - warmup_steps, initial, decay, alpha, steps, staircase)
+    return np.concatenate([warmup_from + (initial - warmup_from) * way, after])

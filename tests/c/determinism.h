@@ -21,6 +21,9 @@ typedef struct {
     mnc_optimizer_kind optimizer;
     double momentum, rate;
     bool nesterov, centered;
+    double clipnorm, global_clipnorm;
+    uint64_t accumulated; /* batches per step, if more than one */
+    bool averaged;
     mnc_head head;
     bool dense; /* float inputs without zeros */
     uint64_t golden;
@@ -102,6 +105,12 @@ static inline mnc_status set_optimizer(mnc_model *model, const config *c, mnc_er
     optimizer.momentum = c->momentum;
     optimizer.nesterov = c->nesterov;
     optimizer.centered = c->centered;
+    optimizer.clipnorm = c->clipnorm;
+    optimizer.global_clipnorm = c->global_clipnorm;
+    optimizer.gradient_accumulation_steps = c->accumulated;
+    optimizer.use_ema = c->averaged;
+    optimizer.ema_momentum = 0.75;
+    optimizer.ema_overwrite_frequency = 2;
     return mnc_model_set_optimizer(model, &optimizer, err);
 }
 
@@ -253,6 +262,59 @@ static const config configs[] = {
      .optimizer = MNC_SGD,
      .rate = 0.1,
      .golden = 0x3b2b31e2fb345f3fu},
+    {.name = "elu, adagrad, clipnorm",
+     KERAS_MLP,
+     .activation = MNC_ELU,
+     .optimizer = MNC_ADAGRAD,
+     .clipnorm = 0.3,
+     .rate = 0.03,
+     .golden = 0xcedfe990ef95a04bu},
+    {.name = "selu, accumulation, averages",
+     KERAS_MLP,
+     .activation = MNC_SELU,
+     .dropout = 0.1,
+     .optimizer = MNC_SGD,
+     .momentum = 0.9,
+     .accumulated = 3,
+     .averaged = true,
+     .rate = 0.02,
+     .golden = 0x8d23e1cc21107010u},
+    {.name = "gelu, global_clipnorm, batch norm",
+     KERAS_MLP,
+     .activation = MNC_GELU,
+     .norm = true,
+     .optimizer = MNC_ADAM,
+     .global_clipnorm = 0.5,
+     .rate = 1e-3,
+     .golden = 0x98a4f4a1ecf39dfau},
+    {.name = "gelu_tanh, binary cross-entropy",
+     KERAS_MLP,
+     .activation = MNC_GELU_TANH,
+     .smoothing = 0.1,
+     .head = MNC_HEAD_BINARY_CROSS_ENTROPY,
+     .optimizer = MNC_ADAM,
+     .rate = 1e-3,
+     .golden = 0xae55a830d3217865u},
+    {.name = "silu, batch of 1100",
+     .inputs = 196,
+     .rows = 2000,
+     .batch = 1100,
+     .batches = 2,
+     .widths = {64, 32},
+     .classes = 10,
+     .activation = MNC_SILU,
+     .optimizer = MNC_ADAMW,
+     .global_clipnorm = 0.2,
+     .accumulated = 2,
+     .averaged = true,
+     .rate = 1e-2,
+     .golden = 0xdb19889d7c7e37a8u},
+    {.name = "softplus, rmsprop",
+     KERAS_MLP,
+     .activation = MNC_SOFTPLUS,
+     .optimizer = MNC_RMSPROP,
+     .rate = 1e-3,
+     .golden = 0xd6e7d44ea7256108u},
     {.name = "softmax regression, batch 1",
      .inputs = 784,
      .rows = 50,

@@ -360,6 +360,27 @@ static bool activation_is_right(const bench *b, const mnc_map *m, size_t row, si
     case MNC_LEAKY_RELU: a = z < 0 ? m->slope * z : z, f = z > 0 ? 1 : m->slope; break;
     case MNC_TANH: a = tanh(z), f = 1 - a * a; break;
     case MNC_SIGMOID: a = 1 / (1 + exp(-z)), f = a * (1 - a); break;
+    case MNC_ELU: a = z < 0 ? m->slope * expm1(z) : z, f = z > 0 ? 1 : m->slope * exp(z); break;
+    case MNC_SELU:
+        a = 1.0507009873554805 * (z < 0 ? 1.6732632423543772 * expm1(z) : z);
+        f = 1.0507009873554805 * (z > 0 ? 1 : 1.6732632423543772 * exp(z));
+        break;
+    case MNC_GELU: {
+        const double share = erfc(-z / sqrt(2)) / 2;
+        a = z * share, f = share + z * exp(-z * z / 2) * 0.39894228040143267794;
+        break;
+    }
+    case MNC_GELU_TANH: {
+        const double c = 0.79788456080286535588, t = tanh(c * (z + 0.044715 * z * z * z));
+        a = z * (1 + t) / 2, f = (1 + t) / 2 + z * (1 - t * t) / 2 * c * (1 + 3 * 0.044715 * z * z);
+        break;
+    }
+    case MNC_SILU: {
+        const double p = 1 / (1 + exp(-z));
+        a = z * p, f = p + z * p * (1 - p);
+        break;
+    }
+    case MNC_SOFTPLUS: a = (z < 0 ? 0 : z) + log1p(exp(-fabs(z))), f = 1 / (1 + exp(-z)); break;
     }
     if (m->dropout) {
         scale = m->dropout->scale;
@@ -368,6 +389,8 @@ static bool activation_is_right(const bench *b, const mnc_map *m, size_t row, si
         f *= factor;
     }
     const size_t at = row * m->ld + j;
+    /* There f has the rounding of 1 - s times z, or times z (c + 3 d z^2). */
+    if (m->activation == MNC_GELU_TANH || m->activation == MNC_SILU) scale *= fmax(1, z * z);
     return close_to(b, get(b, m->a, at), a, scale) && (!m->f || close_to(b, get(b, m->f, at), f, scale));
 }
 
@@ -378,7 +401,7 @@ static void activate(bench *b, const mnc_kernels *k) {
     const mnc_dropout dropout = random_dropout(b);
     mnc_map m = {.a = take_reals(b, s.rows * s.ld, random_chance(&b->random, 2) ? 2 : 30),
                  .ld = s.ld,
-                 .activation = (mnc_activation)random_below(&b->random, MNC_SIGMOID + 1),
+                 .activation = (mnc_activation)random_below(&b->random, 0 MNC_ACTIVATIONS(MNC_LIST_COUNT)),
                  .slope = 0.3,
                  .dropout = random_chance(&b->random, 2) ? &dropout : NULL,
                  .row0 = s.row0,
@@ -581,7 +604,7 @@ static size_t random_stride(bench *b) { return 16 * random_between(&b->random, 1
 
 static void update(bench *b, const mnc_kernels *k) {
     const size_t n = random_length(b);
-    const mnc_update_kind kind = (mnc_update_kind)random_below(&b->random, MNC_UPDATE_ADAM + 1);
+    const mnc_update_kind kind = (mnc_update_kind)random_below(&b->random, MNC_UPDATE_ADAGRAD + 1);
     mnc_update u = {.kind = kind,
                     .rate = pow(10, -(double)random_below(&b->random, 6)),
                     .momentum = 0.9,
@@ -599,7 +622,8 @@ static void update(bench *b, const mnc_kernels *k) {
     for (size_t i = 0; i < all; i++)
         if (random_chance(&b->random, 4)) set(b, g, i, random_chance(&b->random, 2) ? 0.0 : -0.0);
     allow_all(b, w, n);
-    if (kind != MNC_UPDATE_SGD) slots[0] = random_slot(b, n, 1, kind == MNC_UPDATE_RMSPROP);
+    if (kind != MNC_UPDATE_SGD)
+        slots[0] = random_slot(b, n, 1, kind == MNC_UPDATE_RMSPROP || kind == MNC_UPDATE_ADAGRAD);
     if (kind == MNC_UPDATE_ADAM) slots[1] = random_slot(b, n, 1, true);
     if (kind == MNC_UPDATE_RMSPROP) {
         int next = 1;

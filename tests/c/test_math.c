@@ -50,12 +50,25 @@ static vf log16(vf x) { return v_log(x); }
 static vf tanh16(vf x) { return v_tanh(x); }
 static vf sigmoid16(vf x) { return v_sigmoid(x); }
 static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
+static vf expm1_16(vf x) { return v_expm1(x); }
+static vf log1p_16(vf x) { return v_log1p(x); }
+static vf softplus16(vf x) { return v_softplus(x); }
+static double softplus(double x) { return (x < 0 ? 0 : x) + log1p(exp(-fabs(x))); }
+static vf normal16(vf x) { return v_normal(x); }
+static double normal(double x) { return erfc(-x * 0.70710678118654752440) / 2; }
+static vf density16(vf x) { return v_normal_density(x); }
+static double density(double x) { return exp(-x * x / 2) * 0.39894228040143267794; }
 
 static const float_function float_functions[] = {
     {"v_exp", exp16, exp, -INFINITY, INFINITY, 0.94},
     {"v_log", log16, log, FLT_MIN, FLT_MAX, 0.96},
     {"v_tanh", tanh16, tanh, -INFINITY, INFINITY, 1.38},
     {"v_sigmoid", sigmoid16, sigmoid, -INFINITY, INFINITY, 2.41},
+    {"v_expm1", expm1_16, expm1, -INFINITY, 0, 1.02},
+    {"v_log1p", log1p_16, log1p, 0, 1, 1.33},
+    {"v_softplus", softplus16, softplus, -INFINITY, INFINITY, 2.1},
+    {"v_normal", normal16, normal, -INFINITY, INFINITY, 6.65},
+    {"v_density", density16, density, -INFINITY, INFINITY, 2.8},
 };
 
 /* Floats by their bit patterns: first, first + stride, ... */
@@ -88,20 +101,49 @@ static void check_special_values(void) {
         vf (*function)(vf);
         float x, y;
     } cases[] = {
-        {exp16, 0.0f, 1.0f},         {exp16, -0.0f, 1.0f},
-        {exp16, FLT_TRUE_MIN, 1.0f}, {exp16, INFINITY, INFINITY},
-        {exp16, -INFINITY, 0.0f},    {exp16, 89.0f, INFINITY},
-        {exp16, 104.0f, INFINITY},   {exp16, FLT_MAX, INFINITY},
-        {exp16, -104.0f, 0.0f},      {exp16, -FLT_MAX, 0.0f},
-        {log16, 1.0f, 0.0f},         {tanh16, 0.0f, 0.0f},
-        {tanh16, -0.0f, 0.0f},       {tanh16, INFINITY, 1.0f},
-        {tanh16, -INFINITY, -1.0f},  {tanh16, 104.0f, 1.0f},
-        {tanh16, -104.0f, -1.0f},    {tanh16, FLT_TRUE_MIN, FLT_TRUE_MIN},
-        {tanh16, FLT_MAX, 1.0f},     {tanh16, -FLT_MIN, -FLT_MIN},
-        {sigmoid16, 0.0f, 0.5f},     {sigmoid16, -0.0f, 0.5f},
-        {sigmoid16, INFINITY, 1.0f}, {sigmoid16, -INFINITY, 0.0f},
-        {sigmoid16, 104.0f, 1.0f},   {sigmoid16, FLT_TRUE_MIN, 0.5f},
+        {exp16, 0.0f, 1.0f},
+        {exp16, -0.0f, 1.0f},
+        {exp16, FLT_TRUE_MIN, 1.0f},
+        {exp16, INFINITY, INFINITY},
+        {exp16, -INFINITY, 0.0f},
+        {exp16, 89.0f, INFINITY},
+        {exp16, 104.0f, INFINITY},
+        {exp16, FLT_MAX, INFINITY},
+        {exp16, -104.0f, 0.0f},
+        {exp16, -FLT_MAX, 0.0f},
+        {log16, 1.0f, 0.0f},
+        {tanh16, 0.0f, 0.0f},
+        {tanh16, -0.0f, 0.0f},
+        {tanh16, INFINITY, 1.0f},
+        {tanh16, -INFINITY, -1.0f},
+        {tanh16, 104.0f, 1.0f},
+        {tanh16, -104.0f, -1.0f},
+        {tanh16, FLT_TRUE_MIN, FLT_TRUE_MIN},
+        {tanh16, FLT_MAX, 1.0f},
+        {tanh16, -FLT_MIN, -FLT_MIN},
+        {sigmoid16, 0.0f, 0.5f},
+        {sigmoid16, -0.0f, 0.5f},
+        {sigmoid16, INFINITY, 1.0f},
+        {sigmoid16, -INFINITY, 0.0f},
+        {sigmoid16, 104.0f, 1.0f},
+        {sigmoid16, FLT_TRUE_MIN, 0.5f},
         {sigmoid16, -FLT_MAX, 0.0f},
+        {expm1_16, 0.0f, 0.0f},
+        {expm1_16, -FLT_MIN, -FLT_MIN},
+        {expm1_16, -INFINITY, -1.0f},
+        {expm1_16, -FLT_MAX, -1.0f},
+        {log1p_16, 0.0f, 0.0f},
+        {log1p_16, FLT_TRUE_MIN, FLT_TRUE_MIN},
+        {softplus16, -INFINITY, 0.0f},
+        {softplus16, INFINITY, INFINITY},
+        {softplus16, FLT_MAX, FLT_MAX},
+        {softplus16, -104.0f, 0.0f},
+        {normal16, 0.0f, 0.5f},
+        {normal16, INFINITY, 1.0f},
+        {normal16, -INFINITY, 0.0f},
+        {normal16, FLT_MAX, 1.0f},
+        {density16, -FLT_MAX, 0.0f},
+        {density16, 0.0f, 0.398942280f},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const float y = one(cases[i].function, cases[i].x);
@@ -261,6 +303,22 @@ static void check_double_log(uint64_t seed) {
     printf("mnc_log    worst error %.4f ulp, at x = %.17g\n", worst, worst_x);
     CHECK(worst <= 2, "mnc_log(%.17g) is %g ulp off", worst_x, worst);
     CHECK(mnc_log(1) == 0, "mnc_log(1) is %g", mnc_log(1));
+}
+
+static void check_double_exp(uint64_t seed) {
+    random_source random = {seed};
+    double worst = 0, worst_x = 0;
+    for (int i = 0; i < 1000000; i++) {
+        const double x = i % 2 ? 700 * random_real(&random) : random_real(&random);
+        const long double exact = expl((long double)x);
+        int exponent;
+        frexp((double)exact, &exponent);
+        const double error = (double)(fabsl((long double)mnc_exp(x) - exact) / ldexpl(1, exponent - 53));
+        if (error > worst) worst = error, worst_x = x;
+    }
+    printf("mnc_exp    worst error %.4f ulp, at x = %.17g\n", worst, worst_x);
+    CHECK(worst <= 2, "mnc_exp(%.17g) is %g ulp off", worst_x, worst);
+    CHECK(mnc_exp(0) == 1 && mnc_exp(-1e3) == 0 && isinf(mnc_exp(1e3)), "mnc_exp is wrong at 0 or far away");
 }
 
 static void check_cos_pi(uint64_t seed) {
@@ -452,6 +510,7 @@ int main(int argc, char **argv) {
     check_ends();
     check_fma(seed, all ? 5000000 : 60000);
     check_double_log(seed);
+    check_double_exp(seed);
     check_cos_pi(seed);
     check_power(seed);
     check_quantile(seed);

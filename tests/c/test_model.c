@@ -70,7 +70,7 @@ static void check_wrong_specs(void) {
     WRONG(spec.reduce_rows = (size_t)1 << 21, "not 2097152");
     WRONG(spec.head = (mnc_head)9, "head 9");
     WRONG(layers[0].kind = (mnc_layer_kind)5, "kind 5");
-    WRONG(layers[0].activation = (mnc_activation)9, "activation 9");
+    WRONG(layers[0].activation = (mnc_activation)99, "activation 9");
     WRONG(layers[0].slope = INFINITY, "inf");
     WRONG(layers[0].dropout = 1, "not 1");
     WRONG(layers[1].dropout = -0.5, "layer 1");
@@ -326,11 +326,11 @@ static void check_wrong_calls(void) {
 
 static void check_rates(void) {
     const double pi = 3.14159265358979323846;
-    const mnc_rate step = {MNC_RATE_STEP, 0.5, 0.1, 0, 10, false},
-                   inverse = {MNC_RATE_INVERSE_TIME, 0.5, 2, 0, 10, false};
-    const mnc_rate stairs = {MNC_RATE_INVERSE_TIME, 0.5, 2, 0, 10, true},
-                   cosine = {MNC_RATE_COSINE, 0.5, 0, 0.1, 40, false};
-    const mnc_rate constant = {MNC_RATE_CONSTANT, 0.5, 0, 0, 0, false};
+    const mnc_rate step = {.kind = MNC_RATE_STEP, .initial = 0.5, .decay = 0.1, .steps = 10};
+    const mnc_rate inverse = {.kind = MNC_RATE_INVERSE_TIME, .initial = 0.5, .decay = 2, .steps = 10};
+    const mnc_rate stairs = {.kind = MNC_RATE_INVERSE_TIME, .initial = 0.5, .decay = 2, .steps = 10, .staircase = true};
+    const mnc_rate cosine = {.kind = MNC_RATE_COSINE, .initial = 0.5, .alpha = 0.1, .steps = 40};
+    const mnc_rate constant = {.kind = MNC_RATE_CONSTANT, .initial = 0.5};
     const mnc_rate *all[] = {&constant, &step, &inverse, &stairs, &cosine};
     double rates[50], expected;
     mnc_error err = {0};

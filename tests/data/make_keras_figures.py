@@ -66,6 +66,16 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, Any], str, dict[str, Any]]] = {
         "adamw",
         {"beta1": 0.7, "beta2": 0.95, "epsilon": 1e-5, "weight_decay": 0.1},
     ),
+    "adagrad": ("Adagrad", {}, "adagrad", {}),
+    "adagrad, all": (
+        "Adagrad",
+        {"learning_rate": 0.05, "initial_accumulator_value": 0.01, "epsilon": 1e-3},
+        "adagrad",
+        {"initial_accumulator_value": 0.01, "epsilon": 1e-3},
+    ),
+    "momentum, clipnorm": ("SGD", {"momentum": 0.9, "clipnorm": 2.0}, "sgd", {"momentum": 0.9, "clipnorm": 2.0}),
+    "sgd, global_clipnorm": ("SGD", {"global_clipnorm": 1.5}, "sgd", {"global_clipnorm": 1.5}),
+    "adam, clipvalue": ("Adam", {"clipvalue": 0.25}, "adam", {"clipvalue": 0.25}),
     "momentum, inverse_time": ("SGD", {"learning_rate": "inverse_time", "momentum": 0.9}, "sgd", {"momentum": 0.9}),
     "adamw, cosine": ("AdamW", {"learning_rate": "cosine"}, "adamw", {}),
 }
@@ -101,6 +111,24 @@ SCHEDULES: dict[str, tuple[str, dict[str, Any], str, dict[str, Any]]] = {
         {"initial_learning_rate": 0.01, "decay_steps": 90},
         "cosine",
         {"initial": 0.01, "steps": 90},
+    ),
+    "cosine, warm-up": (
+        "CosineDecay",
+        {"initial_learning_rate": 0.001, "decay_steps": 60, "alpha": 0.1, "warmup_target": 0.01, "warmup_steps": 20},
+        "cosine",
+        {"initial": 0.01, "steps": 60, "alpha": 0.1, "warmup_steps": 20, "warmup_from": 0.001},
+    ),
+    "exponential": (
+        "ExponentialDecay",
+        {"initial_learning_rate": 0.1, "decay_steps": 30, "decay_rate": 0.7},
+        "exponential",
+        {"initial": 0.1, "steps": 30, "decay": 0.7},
+    ),
+    "exponential, staircase": (
+        "ExponentialDecay",
+        {"initial_learning_rate": 0.1, "decay_steps": 30, "decay_rate": 0.7, "staircase": True},
+        "exponential",
+        {"initial": 0.1, "steps": 30, "decay": 0.7, "staircase": True},
     ),
 }
 
@@ -161,12 +189,16 @@ def losses() -> dict[str, float]:
     sparse = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     smooth = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1)
     squared = keras.losses.MeanSquaredError()
-    one_hot = np.eye(4)[labels]
+    one_hot, shares = np.eye(4)[labels], np.abs(targets)
+    binary = keras.losses.BinaryCrossentropy(from_logits=True)
+    smooth_binary = keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.1)
     return {
         "cross-entropy": float(array(sparse(labels, z))),
         "cross-entropy, weights": float(array(sparse(labels, z, sample_weight=weights))),
         "cross-entropy, smoothing 0.1": float(array(smooth(one_hot, z))),
         "cross-entropy, smoothing 0.1, weights": float(array(smooth(one_hot, z, sample_weight=weights))),
+        "binary, smoothing 0.1": float(array(smooth_binary(shares, z))),
+        "binary, weights": float(array(binary(shares, z, sample_weight=weights))),
         "squared": float(array(squared(targets, z))),
         "squared, weights": float(array(squared(targets, z, sample_weight=weights))),
     }
@@ -212,7 +244,7 @@ def defaults() -> dict[str, dict[str, Any]]:
     """The hyper-parameters of optimizers that were given none."""
     return {
         name: {k: v for k, v in getattr(keras.optimizers, name)().get_config().items() if isinstance(v, float | bool)}
-        for name in ("SGD", "RMSprop", "Adam", "AdamW")
+        for name in ("SGD", "RMSprop", "Adam", "AdamW", "Adagrad")
     }
 
 

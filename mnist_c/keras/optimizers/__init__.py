@@ -1,6 +1,6 @@
 """keras.optimizers."""
 
-from ...optimizers import SGD, Adam, AdamW, Optimizer, RMSprop, get
+from ...optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop, get
 from . import schedules
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "get", "schedules"]
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "get", "schedules"]

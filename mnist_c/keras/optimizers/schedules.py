@@ -1,5 +1,5 @@
-"""keras.optimizers.schedules, and `StepDecay`, which is Keras's ExponentialDecay(staircase=True)."""
+"""keras.optimizers.schedules, and `StepDecay`, which is ExponentialDecay(staircase=True)."""
 
-from ...schedules import CosineDecay, InverseTimeDecay, LearningRateSchedule, StepDecay
+from ...schedules import CosineDecay, ExponentialDecay, InverseTimeDecay, LearningRateSchedule, StepDecay
 
-__all__ = ["CosineDecay", "InverseTimeDecay", "LearningRateSchedule", "StepDecay"]
+__all__ = ["CosineDecay", "ExponentialDecay", "InverseTimeDecay", "LearningRateSchedule", "StepDecay"]
