@@ -11,9 +11,10 @@
  *   - Every fallible function returns an mnc_status and fills *err (which may be NULL). A failure leaves its
  *     handles as they were. *_destroy(NULL) does nothing. The library never prints, exits or aborts.
  *   - Matrices are row-major. `real` below means float or double, as the spec's dtype says.
- *   - A model may be used by one thread at a time; several models of one context, which may share data, by different
- *     threads (whoever finds the workers busy runs on its own thread alone). mnc_context_set_threads and
- *     mnc_context_stop_workers may be called at any time.
+ *   - Any number of threads may read one model at once: mnc_evaluate, mnc_model_get, _tensor, _tensor_count, _hash, _penalty
+ *     and _progress. Every other function needs the model for itself. Several models of one context, which may share data,
+ *     may be used by different threads (whoever finds the workers busy runs on its own thread alone).
+ *     mnc_context_set_threads and mnc_context_stop_workers may be called at any time.
  *   - Same spec, seed, data and calls give the same bits for any number of threads and any instruction set
  *     (float32; ARCHITECTURE.md states the arithmetic). */
 #ifndef MNC_H

@@ -88,7 +88,10 @@ class Network:
     kernel_init and bias_init (tuples (kind, fan, a, b); kind "constant", "uniform", "normal", "truncated_normal",
     "scaled_uniform", "scaled_normal"; fan "in", "out", "avg"), l1, l2, bias_l1, bias_l2, momentum, epsilon, center,
     scale, activation ("linear", "relu", "leaky_relu", "tanh", "sigmoid"), slope, dropout. head:
-    "softmax_cross_entropy", "mean_squared_error", "inner_product"."""
+    "softmax_cross_entropy", "mean_squared_error", "inner_product".
+
+    Any number of threads may call `evaluate`, `predict`, `get` and what else only reads, at once. Whoever changes a
+    network waits until they are done, and has it to itself meanwhile: other calls raise RuntimeError."""
 
     def __new__(
         cls,
@@ -113,7 +116,9 @@ class Network:
     def get(self, part: str, index: int, /) -> _Array:
         """part: "value", "gradient", "slot0", "slot1", "slot2". A new array of the network's dtype."""
 
-    def set(self, part: str, index: int, array: _Array, /) -> None: ...
+    def set(self, part: str, index: int, array: _Array, /, *more: int | _Array) -> None:
+        """more: index, array, index, array, ... No `evaluate` or `predict` sees only some of the changes."""
+
     def set_optimizer(self, kind: str, /, **hyper: Any) -> int:
         """Returns the number of slots, all zeroed."""
 

@@ -157,7 +157,11 @@ mnc_status mnc_model_create(mnc_model **out, mnc_context *context, const mnc_spe
 void mnc_model_destroy(mnc_model *model) {
     if (!model) return;
     mnc_plan_release(&model->train);
-    for (size_t t = 0; model->tally && t < MNC_MAX_THREADS; t++) mnc_plan_release(&model->tally[t].infer);
+    for (mnc_desk *desk = mnc_desks(model), *next; desk; desk = next) {
+        next = desk->next;
+        for (size_t t = 0; t < MNC_MAX_THREADS; t++) mnc_plan_release(&desk->seat[t].plan);
+        mnc_release(desk);
+    }
     for (size_t i = 0; i < 3; i++) mnc_release(model->slots[i]);
     mnc_release(model->gradients);
     mnc_release(model->values);
@@ -245,19 +249,24 @@ double mnc_model_penalty(const mnc_model *model) {
     return sum;
 }
 
+static void add_tally(mnc_counters *sum, const mnc_tally *tally, size_t thread) {
+    const mnc_counters *c = &tally->counters;
+    sum->sparse_forward += c->sparse_forward;
+    sum->dense_forward += c->dense_forward;
+    sum->dense_delta += c->dense_delta;
+    sum->sparse_gradient += c->sparse_gradient;
+    sum->dense_gradient += c->dense_gradient;
+    sum->updates += c->updates;
+    sum->stores += c->stores;
+    sum->chunks[thread] += tally->pieces;
+}
+
 mnc_counters mnc_model_counters(const mnc_model *model) {
-    mnc_counters sum = {0};
-    for (size_t i = 0; i < MNC_MAX_THREADS; i++) {
-        const mnc_counters *c = &model->tally[i].counters;
-        sum.sparse_forward += c->sparse_forward;
-        sum.dense_forward += c->dense_forward;
-        sum.dense_delta += c->dense_delta;
-        sum.sparse_gradient += c->sparse_gradient;
-        sum.dense_gradient += c->dense_gradient;
-        sum.updates += c->updates;
-        sum.stores += c->stores;
-        sum.chunks[i] = model->tally[i].pieces;
+    mnc_counters sum = {.workers = model->workers};
+    for (size_t t = 0; t < MNC_MAX_THREADS; t++) add_tally(&sum, &model->tally[t], t);
+    for (const mnc_desk *desk = mnc_desks(model); desk; desk = desk->next) {
+        if (sum.workers < desk->workers) sum.workers = desk->workers;
+        for (size_t t = 0; t < MNC_MAX_THREADS; t++) add_tally(&sum, &desk->seat[t].tally, t);
     }
-    sum.workers = model->workers;
     return sum;
 }

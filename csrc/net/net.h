@@ -2,6 +2,8 @@
 #ifndef MNC_NET_NET_H
 #define MNC_NET_NET_H
 
+#include <stdatomic.h>
+
 #include "base/arena.h"
 #include "data/inputs.h"
 #include "kernels/kernels.h"
@@ -52,11 +54,22 @@ typedef struct mnc_plan {
 /* What each thread keeps to itself; a cache line apart. */
 typedef struct mnc_tally {
     mnc_counters counters;
-    uint64_t pieces;  /* of work */
-    mnc_plan infer;   /* its scratch for evaluation; it stays, since predictions are often small and many */
-    uint64_t correct; /* rows of the evaluation under way */
+    uint64_t pieces; /* of work */
     char pad[64];
 } mnc_tally;
+
+/* What one evaluation works with: several may be under way. A model keeps as many desks as were ever taken at once, since
+ * predictions are often small and many. */
+typedef struct mnc_desk {
+    struct mnc_desk *next;
+    atomic_flag taken;
+    uint64_t workers;
+    struct {
+        mnc_plan plan;
+        uint64_t correct; /* rows of the evaluation under way */
+        mnc_tally tally;
+    } seat[MNC_MAX_THREADS]; /* one for each thread */
+} mnc_desk;
 
 struct mnc_model {
     mnc_context *context;
@@ -75,7 +88,8 @@ struct mnc_model {
     bool has_optimizer;
     mnc_progress progress;
     mnc_plan train;
-    mnc_tally *tally; /* [MNC_MAX_THREADS] */
+    mnc_tally *tally; /* of training: [MNC_MAX_THREADS] */
+    _Atomic(mnc_desk *) desks;
     uint64_t workers;
     unsigned turn; /* of slices of training with a team of `team`, see pick_team */
     size_t team;
@@ -85,6 +99,10 @@ struct mnc_model {
 /* Element i of an array of reals. */
 static inline void *mnc_at(const mnc_model *model, const void *base, size_t i) {
     return (char *)(uintptr_t)base + i * model->kernels->real_size;
+}
+
+static inline mnc_desk *mnc_desks(const mnc_model *model) {
+    return atomic_load(&((mnc_model *)(uintptr_t)model)->desks);
 }
 
 /* ---------------------------------------------------------------- spec.c */
