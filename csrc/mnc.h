@@ -133,6 +133,7 @@ typedef struct mnc_spec {
     bool outputs_are_logits; /* mnc_evaluate returns z instead of softmax(z) */
     uint64_t seed;
     size_t reduce_rows; /* chains over batch rows are cut here (part of the arithmetic); a multiple of 16 */
+    bool undrawn;       /* all values begin as zeros, for mnc_model_draw or mnc_model_set */
 } mnc_spec;
 
 /* Fills a layer and a spec with the defaults: Glorot-uniform kernels, zero biases, Keras's batch normalisation,
@@ -157,6 +158,10 @@ typedef struct mnc_tensor {
 
 size_t mnc_model_tensor_count(const mnc_model *model);
 mnc_tensor mnc_model_tensor(const mnc_model *model, size_t i);
+
+/* Gives rows first ... first + n - 1 of tensor i their initial values, as mnc_model_create does for all tensors: in large
+ * networks that takes a while. */
+void mnc_model_draw(mnc_model *model, size_t i, size_t first, size_t n);
 
 /* What of a tensor is meant: its value, its gradient (after mnc_gradients), or an optimizer slot. */
 typedef enum mnc_part { MNC_VALUE, MNC_GRADIENT, MNC_SLOT0, MNC_SLOT1, MNC_SLOT2 } mnc_part;
@@ -240,6 +245,10 @@ typedef struct mnc_job {
     const double *rates; /* one per batch; NULL: rate for all */
     double rate;
     double seconds; /* return to the caller after about so long; 0: when done */
+    /* NULL, or what the calling thread asks several times in a batch that takes long, with stop_argument: true ends the
+     * call at once. The batch under way then is not applied; only MNC_GRADIENT may have changed. */
+    bool (*stop)(void *argument);
+    void *stop_argument;
     /* in and out */
     size_t batches_done;
     double loss_sum;  /* sum over rows of weight * loss, plus batch rows * penalty per batch */

@@ -88,7 +88,7 @@ static void write_real(const mnc_model *model, void *base, size_t i, double valu
         ((double *)base)[i] = value;
 }
 
-static void initialise_tensor(mnc_model *model, size_t i) {
+void mnc_model_draw(mnc_model *model, size_t i, size_t first, size_t n) {
     const mnc_tensor *t = &model->tensors[i];
     const mnc_step *step = &model->steps[t->layer];
     const double constant = t->role == MNC_GAMMA || t->role == MNC_MOVING_VARIANCE ? 1 : 0;
@@ -96,14 +96,19 @@ static void initialise_tensor(mnc_model *model, size_t i) {
     const mnc_init *init = t->role == MNC_KERNEL ? &step->layer.kernel_init
                            : t->role == MNC_BIAS ? &step->layer.bias_init
                                                  : &fixed;
-    for (size_t row = 0; row < t->rows; row++)
-        for (size_t col = 0; col < t->cols; col++) {
-            const bool draws = init->kind != MNC_INIT_CONSTANT;
-            const double u = draws ? mnc_random_uniform(model->spec.seed, i, row * t->cols + col) : 0;
-            /* as in Keras, both fans of a vector are its length */
-            const size_t inputs = t->role == MNC_KERNEL ? t->rows : t->cols;
-            write_real(model, model->values, locate(model, i, row, col), initial_value(init, inputs, t->cols, u));
+    const size_t inputs =
+        t->role == MNC_KERNEL ? t->rows : t->cols; /* as in Keras, both fans of a vector are its length */
+    const unsigned state = mnc_cpu_normalise();
+    for (size_t row = first; row < first + n && row < t->rows; row++)
+        for (size_t col = 0; col < t->cols; col += MNC_PANEL) {
+            const size_t width = t->cols - col < MNC_PANEL ? t->cols - col : MNC_PANEL;
+            const size_t place = locate(model, i, row, col);
+            double u[MNC_PANEL] = {0};
+            if (init->kind != MNC_INIT_CONSTANT) mnc_random_uniform(model->spec.seed, i, row * t->cols + col, width, u);
+            for (size_t k = 0; k < width; k++)
+                write_real(model, model->values, place + k, initial_value(init, inputs, t->cols, u[k]));
         }
+    mnc_cpu_restore(state);
 }
 
 /* ---------------------------------------------------------------- life */
@@ -147,9 +152,7 @@ mnc_status mnc_model_create(mnc_model **out, mnc_context *context, const mnc_spe
         mnc_model_destroy(model);
         return status;
     }
-    const unsigned state = mnc_cpu_normalise();
-    for (size_t i = 0; i < model->n_tensors; i++) initialise_tensor(model, i);
-    mnc_cpu_restore(state);
+    for (size_t i = 0; i < model->n_tensors && !spec->undrawn; i++) mnc_model_draw(model, i, 0, model->tensors[i].rows);
     *out = model;
     return MNC_OK;
 }

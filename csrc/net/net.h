@@ -149,10 +149,35 @@ typedef struct mnc_pass {
     bool training;       /* dropout and batch statistics */
     bool inference;      /* outputs only: no derivatives, no penalties */
     bool input_gradient;
+    struct mnc_stop *stop; /* NULL: never */
     unsigned parity;
     uint64_t step;
     mnc_sparse sparse; /* the inputs of this chunk, if the plan says so */
 } mnc_pass;
+
+/* Whether a batch is to be given up before it changes anything. Thread 0 asks the caller; once somebody sees the answer,
+ * what is left of the chunk need not be computed, but barriers are kept. */
+typedef struct mnc_stop {
+    bool (*ask)(void *argument);
+    void *argument;
+    atomic_bool now;
+} mnc_stop;
+
+static inline bool mnc_pass_stopped(const mnc_pass *pass) {
+    mnc_stop *const stop = pass->stop;
+    if (!stop) return false;
+    if (pass->thread == 0 && !atomic_load_explicit(&stop->now, memory_order_relaxed) && stop->ask(stop->argument))
+        atomic_store_explicit(&stop->now, true, memory_order_relaxed);
+    return atomic_load_explicit(&stop->now, memory_order_relaxed);
+}
+
+/* Rows that a thread takes through a step before it looks at that again. Results do not depend on the cuts. */
+enum { MNC_ROWS_AT_A_TIME = 512 };
+
+/* The end of the piece of rows row ... end - 1 that begins with `row`. */
+static inline size_t mnc_piece_end(size_t row, size_t end) {
+    return end - row < MNC_ROWS_AT_A_TIME ? end : row + MNC_ROWS_AT_A_TIME;
+}
 
 static inline char *mnc_scratch(const mnc_pass *pass, size_t offset) { return pass->plan->arena + offset; }
 static inline char *mnc_thread_scratch(const mnc_pass *pass, size_t offset) {

@@ -46,11 +46,13 @@ typedef struct {
     mnc_job *job;
     double deadline; /* 0: none */
     bool stop[2];    /* by turns, since a slow thread may still read the last batch's */
+    mnc_stop asked;
+    bool given_up[2]; /* by turns, chunk by chunk: thread 0 says it before a barrier */
     bool not_finite;
     size_t batches; /* done in this run */
 } fit_run;
 
-/* One batch, chunk by chunk. False if it is not finite; then nothing was changed. */
+/* One batch, chunk by chunk. False if it is not finite or was given up; then nothing was changed. */
 static bool fit_batch(fit_run *run, mnc_pass *pass, const mnc_update *update, size_t batch) {
     mnc_job *job = run->job;
     const size_t chunk = mnc_plan_chunk(run->model, pass->batch, true);
@@ -65,10 +67,17 @@ static bool fit_batch(fit_run *run, mnc_pass *pass, const mnc_update *update, si
         mnc_pass_forward(pass);
         mnc_pass_head(pass, true, NULL);
         mnc_pass_backward(pass);
-        if (pass->thread == 0) run->stop[batch % 2] = run->deadline != 0 && now() > run->deadline;
+        if (pass->thread == 0) {
+            run->stop[batch % 2] = run->deadline != 0 && now() > run->deadline;
+            run->given_up[pass->parity] = mnc_pass_stopped(pass);
+        }
         mnc_team_barrier(pass->team);
         double chunk_loss;
-        if (!mnc_pass_finite(pass, &chunk_loss, &penalty)) return false;
+        if (run->given_up[pass->parity]) return false;
+        if (!mnc_pass_finite(pass, &chunk_loss, &penalty)) {
+            if (pass->thread == 0) run->not_finite = true;
+            return false;
+        }
         loss_sum += chunk_loss;
         if (pass->thread == 0) correct += mnc_pass_correct(pass);
         const mnc_sink sink = {.first = done == 0, .last = left <= chunk, .update = update};
@@ -96,7 +105,8 @@ static void fit_task(void *argument, const mnc_team *team, size_t thread) {
                      .thread = thread,
                      .tally = &model->tally[thread],
                      .ids = job->order,
-                     .training = true};
+                     .training = true,
+                     .stop = run->asked.ask ? &run->asked : NULL};
     for (size_t batch = begin; batch * job->batch_size < job->n; batch++) {
         const size_t left = job->n - batch * job->batch_size, ahead = batch - begin;
         mnc_update update;
@@ -105,11 +115,7 @@ static void fit_task(void *argument, const mnc_team *team, size_t thread) {
         pass.step = progress.step + ahead;
         pass.batch_first = batch * job->batch_size;
         pass.batch = left < job->batch_size ? left : job->batch_size;
-        if (!fit_batch(run, &pass, &update, batch)) {
-            if (thread == 0) run->not_finite = true;
-            return;
-        }
-        if (run->stop[batch % 2]) return;
+        if (!fit_batch(run, &pass, &update, batch) || run->stop[batch % 2]) return;
     }
 }
 
@@ -157,6 +163,8 @@ mnc_status mnc_fit(mnc_model *model, mnc_job *job, mnc_error *err) {
     const size_t wanted = pick_team(model, mnc_plan_team(model, job->data, batch, true), &seconds);
     const double start = now();
     fit_run run = {.model = model, .job = job, .deadline = seconds > 0 ? start + seconds : 0};
+    if ((double)batch * (double)model->elements > 3e7) /* some milliseconds; others are over soon */
+        run.asked = (mnc_stop){.ask = job->stop, .argument = job->stop_argument};
     const size_t team = run_team(model, wanted, fit_task, &run);
     if (run.batches) model->pace[team == 1] = (now() - start) / (double)run.batches;
     job->batches_done += run.batches;

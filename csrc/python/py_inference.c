@@ -7,7 +7,7 @@
 
 /* Multiplications and additions in a slice of evaluation: about 50 ms, on one slow core. */
 #define SLICE_WORK 500000000u
-#define SLICE_MIN_ROWS 256u
+#define SLICE_MIN_ROWS 128u
 #define SLICE_MAX_ROWS 8192u
 /* Up to so many images take the short way. */
 #define FEW_ROWS 15u

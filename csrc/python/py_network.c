@@ -109,11 +109,28 @@ static int parse_arguments(PyObject *args, PyObject *keywords, network_arguments
     return 0;
 }
 
+/* Initial values, in pieces of some 20 ms: Ctrl-C ends it. */
+static int draw_values(network_object *self) {
+    for (size_t i = 0; i < mnc_model_tensor_count(self->model); i++) {
+        const mnc_tensor tensor = mnc_model_tensor(self->model, i);
+        const size_t step = 1 + (1u << 20) / tensor.cols;
+        for (size_t row = 0; row < tensor.rows; row += step) {
+            PyThreadState *const detached = PyEval_SaveThread();
+            mnc_model_draw(self->model, i, row, step);
+            PyEval_RestoreThread(detached);
+            if (PyErr_CheckSignals() < 0) return -1;
+        }
+        self->parameters += tensor.rows * tensor.cols;
+    }
+    return 0;
+}
+
 static int create_model(network_object *self, network_arguments *a) {
     mnc_error err = {0};
     mnc_layer *const layers = mncpy_to_layers(a->layers, a->spec.inputs, &a->spec.n_layers, &self->outputs);
     if (!layers) return -1;
     a->spec.layers = layers;
+    a->spec.undrawn = true;
     self->dtype = a->spec.dtype;
     self->inputs = a->spec.inputs;
     mnc_context *const context = mncpy_context_pointer(self->context);
@@ -125,11 +142,7 @@ static int create_model(network_object *self, network_arguments *a) {
         mnc_raise(mncpy_state_of((PyObject *)self), &err, NULL);
         return -1;
     }
-    for (size_t i = 0; i < mnc_model_tensor_count(self->model); i++) {
-        const mnc_tensor tensor = mnc_model_tensor(self->model, i);
-        self->parameters += tensor.rows * tensor.cols;
-    }
-    return 0;
+    return draw_values(self);
 }
 
 static PyObject *network_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
