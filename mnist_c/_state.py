@@ -23,8 +23,8 @@ class State:
     def __init__(self, plan: _plan.Plan, *, dtype: str, seed: int, reduce_rows: int, isa: str | None) -> None:
         self.plan = plan
         self._settings: dict[str, Any] = {"dtype": dtype, "seed": seed, "reduce_rows": reduce_rows, "isa": isa}
-        self.head = _plan.Head(_plan.CROSS_ENTROPY if plan.softmax else _plan.SQUARED_ERROR)
-        self.network = _plan.create_network(plan, self.head, **self._settings)
+        self.head: _plan.Head | None = _plain_head(plan)  # None while networks are exchanged
+        self.network = _plan.create_network(plan, _plain_head(plan), **self._settings)
         self.tensors = self.network.tensors()
         self.optimizer: Optimizer | None = None  # whose moments the network holds
         self._slots = 0
@@ -52,6 +52,10 @@ class State:
 
     def use_head(self, head: _plan.Head, check: Callable[[], object] | None = None) -> _core.Network:
         """The network with that head. check: raises an exception if another network may not take its place."""
+        if head == self.head:  # without the lock, since a signal handler may predict while its thread is waited for
+            network = self.network
+            if head == self.head:
+                return network
         with self.lock:
             if head != self.head:
                 network = _plan.create_network(self.plan, head, **self._settings)
@@ -61,7 +65,8 @@ class State:
                 _plan.copy_values(self.network, network)
                 if check is not None:
                     check()
-                self.network, self.head, self.short_way = network, head, None
+                self.head = self.short_way = None  # first, for those who look without the lock
+                self.network, self.head = network, head
             return self.network
 
     def use_optimizer(self, optimizer: Optimizer) -> None:
@@ -102,7 +107,7 @@ class State:
         vars(self).update(state)
         self._lock = (threading.RLock(), os.getpid())
         held, progress = state["network"]
-        self.network = _plan.create_network(self.plan, self.head, **self._settings)
+        self.network = _plan.create_network(self.plan, self.head or _plain_head(self.plan), **self._settings)
         if self.optimizer is not None:
             self.network.set_optimizer(self.optimizer.kind, **self.optimizer.hyper)
         for part, i, array in held:
@@ -156,6 +161,11 @@ class State:
         if self.before_change is not None:
             self.before_change()
             self.before_change = None
+
+
+def _plain_head(plan: _plan.Plan) -> _plan.Head:
+    """That of a network whose loss is not known yet."""
+    return _plan.Head(_plan.CROSS_ENTROPY if plan.softmax else _plan.SQUARED_ERROR)
 
 
 def _finite(array: NDArray[Any], dtype: str, name: str) -> NDArray[Any]:

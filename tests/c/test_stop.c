@@ -32,7 +32,7 @@ static size_t train(training *t, size_t every) {
     while (t->job.batches_done < batches) {
         const mnc_job before = t->job;
         const uint64_t hash = mnc_model_hash(t->model), step = mnc_model_progress(t->model).step;
-        t->answers = (answers){0, every ? every - 1 + stops : SIZE_MAX}; /* later each time, so that it comes to an end */
+        t->answers = (answers){0, every ? every - 1 + stops : SIZE_MAX}; /* later each time, so that it ends */
         need(mnc_fit(t->model, &t->job, &err), &err);
         CHECK(mnc_model_progress(t->model).step - step == t->job.batches_done - before.batches_done,
               "steps and batches are not the same number");
