@@ -11,9 +11,10 @@
  *   - Every fallible function returns an mnc_status and fills *err (which may be NULL). A failure leaves its
  *     handles as they were. *_destroy(NULL) does nothing. The library never prints, exits or aborts.
  *   - Matrices are row-major. `real` below means float or double, as the spec's dtype says.
- *   - A model may be used by one thread at a time; several models of one context, which may share data, by different
- *     threads (whoever finds the workers busy runs on its own thread alone). mnc_context_set_threads and
- *     mnc_context_stop_workers may be called at any time.
+ *   - Any number of threads may read one model at once: mnc_evaluate, mnc_model_get, _tensor, _tensor_count, _hash, _penalty
+ *     and _progress. Every other function needs the model for itself. Several models of one context, which may share data,
+ *     may be used by different threads (whoever finds the workers busy runs on its own thread alone).
+ *     mnc_context_set_threads and mnc_context_stop_workers may be called at any time.
  *   - Same spec, seed, data and calls give the same bits for any number of threads and any instruction set
  *     (float32; ARCHITECTURE.md states the arithmetic). */
 #ifndef MNC_H
@@ -142,6 +143,7 @@ typedef struct mnc_spec {
     bool outputs_are_logits; /* mnc_evaluate returns z instead of softmax(z) or sigmoid(z) */
     uint64_t seed;
     size_t reduce_rows; /* chains over batch rows are cut here (part of the arithmetic); a multiple of 16 */
+    bool undrawn;       /* all values begin as zeros, for mnc_model_draw or mnc_model_set */
 } mnc_spec;
 
 /* Fills a layer and a spec with the defaults: Glorot-uniform kernels, zero biases, Keras's batch normalisation,
@@ -166,6 +168,10 @@ typedef struct mnc_tensor {
 
 size_t mnc_model_tensor_count(const mnc_model *model);
 mnc_tensor mnc_model_tensor(const mnc_model *model, size_t i);
+
+/* Gives rows first ... first + n - 1 of tensor i their initial values, as mnc_model_create does for all tensors: in large
+ * networks that takes a while. */
+void mnc_model_draw(mnc_model *model, size_t i, size_t first, size_t n);
 
 /* What of a tensor is meant: its value, its gradient (after mnc_gradients), or an optimizer slot. */
 typedef enum mnc_part { MNC_VALUE, MNC_GRADIENT, MNC_SLOT0, MNC_SLOT1, MNC_SLOT2, MNC_SLOT3, MNC_SLOT4 } mnc_part;
@@ -263,6 +269,10 @@ typedef struct mnc_job {
     const double *rates; /* one per batch; NULL: rate for all */
     double rate;
     double seconds; /* return to the caller after about so long; 0: when done */
+    /* NULL, or what the calling thread asks several times in a batch that takes long, with stop_argument: true ends the
+     * call at once. The batch under way then is not applied; only MNC_GRADIENT may have changed. */
+    bool (*stop)(void *argument);
+    void *stop_argument;
     /* in and out */
     size_t batches_done;
     double loss_sum;  /* sum over rows of weight * loss, plus batch rows * penalty per batch */

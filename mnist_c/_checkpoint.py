@@ -305,11 +305,10 @@ def restore(model: "Sequential", checkpoint: Checkpoint) -> None:
     state, record = model._state, checkpoint.record
     assert model.optimizer is not None
     state.changing()
-    network = state.use_head(head_of(state.plan, model.loss))
+    network = model._use_head(head_of(state.plan, model.loss))
     state.optimizer = None  # so that all moments begin with zeros
     state.use_optimizer(model.optimizer)
-    for (part, i), array in zip(checkpoint.arrays.parts, checkpoint.arrays.copies(), strict=True):
-        network.set(part, i, array)
+    state.write(checkpoint.arrays.parts, checkpoint.arrays.copies())
     network.set_progress(*record["counters"])
     if record["learning_rate"] is not None:
         model.optimizer.learning_rate = record["learning_rate"]

@@ -91,7 +91,10 @@ class Network:
     kernel_init and bias_init (tuples (kind, fan, a, b); kind "constant", "uniform", "normal", "truncated_normal",
     "scaled_uniform", "scaled_normal"; fan "in", "out", "avg"), l1, l2, bias_l1, bias_l2, momentum, epsilon, center,
     scale, activation ("linear", "relu" and so on, see mnc.h), slope, dropout. head:
-    "softmax_cross_entropy", "mean_squared_error", "inner_product", "binary_cross_entropy"."""
+    "softmax_cross_entropy", "mean_squared_error", "inner_product", "binary_cross_entropy".
+
+    Any number of threads may call `evaluate`, `predict`, `get` and what else only reads, at once. Whoever changes a
+    network waits until they are done, and has it to itself meanwhile: other calls raise RuntimeError."""
 
     def __new__(
         cls,
@@ -116,7 +119,9 @@ class Network:
     def get(self, part: str, index: int, /) -> _Array:
         """part: "value", "gradient", "slot0" ... "slot4". A new array of the network's dtype."""
 
-    def set(self, part: str, index: int, array: _Array, /) -> None: ...
+    def set(self, part: str, index: int, array: _Array, /, *more: int | _Array) -> None:
+        """more: index, array, index, array, ... No `evaluate` or `predict` sees only some of the changes."""
+
     def set_optimizer(self, kind: str, /, **hyper: Any) -> int:
         """Returns the number of slots, all zeroed."""
 

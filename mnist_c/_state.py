@@ -1,6 +1,8 @@
 """The weights of a model and the core's network that holds them."""
 
 import math
+import os
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +23,15 @@ class State:
     def __init__(self, plan: _plan.Plan, *, dtype: str, seed: int, reduce_rows: int, isa: str | None) -> None:
         self.plan = plan
         self._settings: dict[str, Any] = {"dtype": dtype, "seed": seed, "reduce_rows": reduce_rows, "isa": isa}
-        self.head = _plan.Head(_plan.CROSS_ENTROPY if plan.softmax else _plan.SQUARED_ERROR)
-        self.network = _plan.create_network(plan, self.head, **self._settings)
+        self.head: _plan.Head | None = _plain_head(plan)  # None while networks are exchanged
+        self.network = _plan.create_network(plan, _plain_head(plan), **self._settings)
         self.tensors = self.network.tensors()
         self.optimizer: Optimizer | None = None  # whose moments the network holds
         self._slots = 0
         # Loss and scale for which `predict` has found that the network takes pixels as they are, or None.
         self.short_way: tuple[Loss | None, float | None] | None = None
         self.before_change: Callable[[], object] | None = None  # for who needs the weights and moments as they are
+        self._lock = (threading.RLock(), os.getpid())
 
     @classmethod
     def extending(cls, old: "State", plan: _plan.Plan, **settings: Any) -> "State":
@@ -37,18 +40,34 @@ class State:
         _plan.copy_values(old.network, new.network)
         return new
 
+    @property
+    def lock(self) -> Any:
+        """Held while weights change, or the network gives way to another one. In a forked child it is a new one: of the
+        old one, the owner may not be there to release it."""
+        if self._lock[1] != os.getpid():
+            self._lock = (threading.RLock(), os.getpid())
+        return self._lock[0]
+
     # ------------------------------------------------------------ the network
 
-    def use_head(self, head: _plan.Head) -> _core.Network:
-        """The network with that head."""
-        if head != self.head:
-            network = _plan.create_network(self.plan, head, **self._settings)
-            if self.optimizer is not None:
-                network.set_optimizer(self.optimizer.kind, **self.optimizer.hyper)
-                _plan.copy_slots(self.network, network, self._slots)
-            _plan.copy_values(self.network, network)
-            self.network, self.head, self.short_way = network, head, None
-        return self.network
+    def use_head(self, head: _plan.Head, check: Callable[[], object] | None = None) -> _core.Network:
+        """The network with that head. check: raises an exception if another network may not take its place."""
+        if head == self.head:  # without the lock, since a signal handler may predict while its thread is waited for
+            network = self.network
+            if head == self.head:
+                return network
+        with self.lock:
+            if head != self.head:
+                network = _plan.create_network(self.plan, head, **self._settings)
+                if self.optimizer is not None:
+                    network.set_optimizer(self.optimizer.kind, **self.optimizer.hyper)
+                    _plan.copy_slots(self.network, network, self._slots)
+                _plan.copy_values(self.network, network)
+                if check is not None:
+                    check()
+                self.head = self.short_way = None  # first, for those who look without the lock
+                self.network, self.head = network, head
+            return self.network
 
     def use_optimizer(self, optimizer: Optimizer) -> None:
         """Keeps the moments of the optimizer that is in use; another object starts with zeros."""
@@ -60,10 +79,9 @@ class State:
     def take_average(self) -> None:
         """Puts the average of the weights, the last slot, in their place, if the optimizer in use keeps one."""
         if self.optimizer is not None and self.optimizer.hyper.get("use_ema"):
-            self.changing()
-            for i, (_, _, _, trainable) in enumerate(self.tensors):
-                if trainable:
-                    self.network.set("value", i, self.network.get(f"slot{self._slots - 1}", i))
+            places = [i for i, (_, _, _, trainable) in enumerate(self.tensors) if trainable]
+            averages = [self.network.get(f"slot{self._slots - 1}", i) for i in places]
+            self.write([("value", i) for i in places], averages)
 
     @property
     def slots(self) -> int:
@@ -86,13 +104,17 @@ class State:
 
     def __getstate__(self) -> dict[str, Any]:
         """For copy.deepcopy and pickle: what the core's network holds, as arrays."""
-        held = [(part, i, self.network.get(part, i)) for part, i in self.parts()]
-        return {**vars(self), "network": (held, self.network.progress()), "before_change": None}
+        with self.lock:
+            held = [(part, i, self.network.get(part, i)) for part, i in self.parts()]
+            state = {**vars(self), "network": (held, self.network.progress()), "before_change": None}
+        del state["_lock"]
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
+        self._lock = (threading.RLock(), os.getpid())
         held, progress = state["network"]
-        self.network = _plan.create_network(self.plan, self.head, **self._settings)
+        self.network = _plan.create_network(self.plan, self.head or _plain_head(self.plan), **self._settings)
         if self.optimizer is not None:
             self.network.set_optimizer(self.optimizer.kind, **self.optimizer.hyper)
         for part, i, array in held:
@@ -129,15 +151,28 @@ class State:
             if array.shape != shape:
                 raise ValueError(f"{names[index]} has shape {shape}, not {array.shape}")
             arrays.append(_finite(array, self._settings["dtype"], names[index]))
-        self.changing()
-        for index, array in zip(indices, arrays, strict=True):
-            self.network.set("value", index, array)
+        self.write([("value", index) for index in indices], arrays)
+
+    def write(self, parts: list[tuple[str, int]], arrays: list[NDArray[Any]]) -> None:
+        """Checked arrays, as `parts` names them: no prediction in another thread sees only some of the weights."""
+        with self.lock:
+            self.changing()
+            for kind in dict.fromkeys(part for part, _ in parts):
+                pairs: list[Any] = []
+                for (part, i), array in zip(parts, arrays, strict=True):
+                    pairs += [i, array] if part == kind else []
+                self.network.set(kind, *pairs)
 
     def changing(self) -> None:
         """To be called before weights or moments change."""
         if self.before_change is not None:
             self.before_change()
             self.before_change = None
+
+
+def _plain_head(plan: _plan.Plan) -> _plan.Head:
+    """That of a network whose loss is not known yet."""
+    return _plan.Head(_plan.CROSS_ENTROPY if plan.softmax else _plan.SQUARED_ERROR)
 
 
 def _finite(array: NDArray[Any], dtype: str, name: str) -> NDArray[Any]:

@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _inputs, _plan, _seeds, losses, optimizers
+from . import _core, _inputs, _plan, _seeds, losses, optimizers
 from ._checkpoint import Checkpoint
 from ._lookup import check_factor, unknown, unused_name
 from ._state import State
 from ._summary import summary
 from .history import History
 from .layers import AlwaysTrainable, InputLayer, Layer
+
+_ONE_AT_A_TIME = threading.RLock()  # held while a model gets its first weights
 
 
 class Structure(AlwaysTrainable):
@@ -135,8 +137,13 @@ class Structure(AlwaysTrainable):
 
     def _build_for(self, plan: _plan.Plan) -> None:
         """Creates the initial weights for a plan of this model, unless there are weights."""
-        if self._network_state is None:
-            self._network_state = State(plan, **self._settings)
+        with _ONE_AT_A_TIME:
+            if self._network_state is None:
+                self._network_state = State(plan, **self._settings)
+
+    def _use_head(self, head: _plan.Head) -> _core.Network:
+        """The network with that head. Raises RuntimeError rather than replace one that another thread trains."""
+        return self._state.use_head(head, self._check_thread)
 
     def summary(self, line_length: int = 72, print_fn: Callable[[str], object] | None = None) -> None:
         """Prints a table of layers, output shapes and numbers of parameters, as Keras does."""
@@ -152,7 +159,9 @@ class Structure(AlwaysTrainable):
 
     def get_weights(self) -> list[NDArray[Any]]:
         """New arrays, layer by layer in Keras's order: kernel, bias; gamma, beta, moving_mean, moving_variance."""
-        return [self._state.get(i) for i in range(len(self._state.tensors))]
+        self._check_thread()
+        with self._state.lock:
+            return [self._state.get(i) for i in range(len(self._state.tensors))]
 
     def set_weights(self, weights: "list[ArrayLike]") -> None:
         """The inverse of `get_weights`. Raises ValueError, changing nothing, if a number or a shape is wrong."""

@@ -74,6 +74,9 @@ def alone(model: "Sequential") -> Iterator[None]:
                 model._stop_requested, model._fitting = None, me
         if model._fitting is not me:
             raise RuntimeError("this model is being trained: wait until that fit has ended, or model.request_stop()")
+        if model._network_state is not None:
+            with model._network_state.lock:  # a call in another thread that had begun to change it is done
+                pass
         yield
     finally:
         if model._fitting is me:

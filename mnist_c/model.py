@@ -45,6 +45,9 @@ class Sequential(Structure):
 
     Same layers, seed and data give the same weights, bit for bit, for any number of threads. Two calls of `fit` with 2
     epochs equal one with 4.
+
+    Any number of Python threads may call `predict` and `evaluate` of one model at once. While one trains it, calls in
+    others raise RuntimeError.
     """
 
     # ------------------------------------------------------------ training
@@ -199,7 +202,7 @@ class Sequential(Structure):
         """The core's network with the head of `model.loss` and the moments of `model.optimizer`."""
         if self.loss is None or self.optimizer is None:
             raise ValueError("a callback took the loss away: in training, compile needs both optimizer and loss")
-        network = self._state.use_head(head_of(self._state.plan, self.loss))
+        network = self._use_head(head_of(self._state.plan, self.loss))
         self._state.use_optimizer(self.optimizer)
         return network, self.optimizer
 
@@ -212,15 +215,16 @@ class Sequential(Structure):
         self._check_thread()
         self._build_for(feed.plan)
         self.loss, self.optimizer = feed.loss, self._choose_optimizer(None)
-        self._state.changing()
-        network, optimizer = self._trainable_network()
-        epoch, _, step = network.progress()
-        rates = optimizer.rates(step, 1)
-        try:
-            loss_sum, correct, rows = network.fit(data, np.arange(data.rows, dtype=np.uint32), data.rows, rates)
-        except _core.NotFiniteError:
-            order = np.arange(data.rows, dtype=np.uint32)
-            raise not_finite(self, epoch, 0, feed.images(x, warn=False), data, order) from None
+        with self._state.lock:
+            self._state.changing()
+            network, optimizer = self._trainable_network()
+            epoch, _, step = network.progress()
+            rates = optimizer.rates(step, 1)
+            try:
+                loss_sum, correct, rows = network.fit(data, np.arange(data.rows, dtype=np.uint32), data.rows, rates)
+            except _core.NotFiniteError:
+                order = np.arange(data.rows, dtype=np.uint32)
+                raise not_finite(self, epoch, 0, feed.images(x, warn=False), data, order) from None
         return loss_sum / rows, self._share(correct, rows)
 
     def gradients(
@@ -235,9 +239,10 @@ class Sequential(Structure):
         data = feed.data(x, y, sample_weight)
         self._check_thread()
         self._build_for(feed.plan)
-        network = self._state.use_head(feed.head)
-        network.gradients(data, np.arange(data.rows, dtype=np.uint32), _inputs.flag("training", training), False)
-        return [network.get("gradient", i) for i, tensor in enumerate(self._state.tensors) if tensor[3]]
+        with self._state.lock:
+            network = self._use_head(feed.head)
+            network.gradients(data, np.arange(data.rows, dtype=np.uint32), _inputs.flag("training", training), False)
+            return [network.get("gradient", i) for i, tensor in enumerate(self._state.tensors) if tensor[3]]
 
     def trace(self, x: object, y: object, sample_weight: object = None, training: bool = True) -> "Trace":
         """One step on all rows of x with everything in between, as named arrays; nothing is changed.
@@ -295,8 +300,7 @@ class Sequential(Structure):
         start = time.perf_counter()
         data, targets = feed.data_and_targets(x, y, sample_weight, view=True)
         self._build_for(feed.plan)
-        self._state.use_head(feed.head)
-        loss, accuracy, outputs = self._score(data)
+        loss, accuracy, outputs = self._score(data, self._use_head(feed.head))
         if feed.plan.outputs == 1 and feed.binary:  # no and yes
             middle = 0.0 if feed.head.key[2] else 0.5
             targets, outputs = targets.yes_or_no(), np.hstack([np.full_like(outputs, middle), outputs])
@@ -313,9 +317,9 @@ class Sequential(Structure):
         """What is printed and recorded; with one output there is no accuracy."""
         return {"loss": loss} if math.isnan(accuracy) else {"loss": loss, self.metric: accuracy}
 
-    def _score(self, data: _core.Data) -> tuple[float, float, NDArray[Any]]:
+    def _score(self, data: _core.Data, network: _core.Network | None = None) -> tuple[float, float, NDArray[Any]]:
         """Mean loss with penalties, accuracy and outputs of data that are ready for the core."""
-        network = self._state.network
+        network = network or self._state.network
         total, correct, outputs = network.evaluate(data)
         return total / data.rows + network.penalty(), self._share(correct, data.rows), outputs
 
@@ -349,7 +353,7 @@ class Sequential(Structure):
         feed = Feed(self, self._plan_for(None if self.built else _inputs.row_shape(x, "x")), self.loss)
         data = feed.inputs(x)
         self._build_for(feed.plan)
-        return self._state.use_head(feed.head), data
+        return self._use_head(feed.head), data
 
     def layer_outputs(self, x: object) -> dict[str, NDArray[Any]]:
         """What each layer gives for x, without dropout: layer name -> (n, units). For pictures and embeddings.

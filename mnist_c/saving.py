@@ -83,7 +83,8 @@ def save_model(
         raise ValueError(f"this model cannot be saved, because a file could not be read again: {error}") from error
     with_moments = description["training"]["slots"] is not None
     names = _names(state)
-    tensors = {names[part, i]: state.network.get(part, i) for part, i in names if part == "value" or with_moments}
+    with state.lock:
+        tensors = {names[part, i]: state.network.get(part, i) for part, i in names if part == "value" or with_moments}
     metadata = {name: json.dumps(description[name], ensure_ascii=False, allow_nan=False) for name in _DESCRIPTION}
     metadata["contract_version"] = str(_core.CONTRACT_VERSION)
     if checkpoint is not None:
@@ -154,7 +155,8 @@ def save_weights(model: "Sequential", path: StrPath) -> None:
     """Writes the weights alone into a file that `load_weights` reads. Raises as `save_model`."""
     state = model._state
     names = _names(state)
-    tensors = {names[part, i]: state.network.get(part, i) for part, i in names if part == "value"}
+    with state.lock:
+        tensors = {names[part, i]: state.network.get(part, i) for part, i in names if part == "value"}
     _write(path, _WEIGHTS, tensors, {})
 
 

@@ -1,7 +1,10 @@
 """Callbacks: Keras's names, arguments and behaviour; the best weights; what an epoch's record holds."""
 
 import csv
+import gc
 import math
+import sys
+import threading
 
 import numpy as np
 import pytest
@@ -205,6 +208,27 @@ def test_an_exception_in_a_callback_comes_out_and_leaves_the_model_usable():
     fit(other, epochs=2)
     assert model.weights_hash() == other.weights_hash()
     fit(model, initial_epoch=2)
+
+
+@pytest.mark.parametrize("hook", ["on_train_begin", "on_epoch_end", "on_train_batch_end", "on_train_end"])
+def test_exceptions_in_callbacks_leak_nothing(hook):
+    def fail(*arguments):
+        raise RuntimeError("mine")
+
+    def cycle():
+        with pytest.raises(RuntimeError, match="mine"):
+            fit(model, [LambdaCallback(**{hook: fail})], epochs=1)
+
+    model = make_model()
+    for _ in range(5):
+        cycle()
+    gc.collect()
+    blocks, threads = sys.getallocatedblocks(), threading.active_count()
+    for _ in range(50):
+        cycle()
+    gc.collect()
+    assert sys.getallocatedblocks() - blocks < 50
+    assert threading.active_count() == threads
 
 
 @pytest.mark.parametrize(

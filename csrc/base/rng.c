@@ -34,11 +34,13 @@ void mnc_permutation(uint64_t seed, uint64_t epoch, size_t n, uint32_t *order) {
     }
 }
 
-double mnc_random_uniform(uint64_t seed, size_t tensor, size_t element) {
-    const uint32_t counter[4] = {(uint32_t)(element / 4), (uint32_t)tensor, 0, MNC_STREAM_INIT};
+void mnc_random_uniform(uint64_t seed, size_t tensor, size_t first, size_t n, double *out) {
     uint32_t w[4];
-    mnc_philox(seed, counter, w);
-    return ((double)w[element % 4] + 0.5) / 4294967296.0;
+    for (size_t element = first; element < first + n; element++) {
+        const uint32_t counter[4] = {(uint32_t)(element / 4), (uint32_t)tensor, 0, MNC_STREAM_INIT};
+        if (element == first || element % 4 == 0) mnc_philox(seed, counter, w);
+        *out++ = ((double)w[element % 4] + 0.5) / 4294967296.0;
+    }
 }
 
 /* c[0] + c[1] x + ... + c[7] x^7 */

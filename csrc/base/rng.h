@@ -16,8 +16,8 @@ enum { MNC_STREAM_INIT = 1, MNC_STREAM_SHUFFLE = 2, MNC_STREAM_DROPOUT = 3 };
 
 void mnc_philox(uint64_t seed, const uint32_t counter[4], uint32_t out[4]);
 
-/* Initial values in double, element i (row-major) of tensor t: uniform in (0, 1). */
-double mnc_random_uniform(uint64_t seed, size_t tensor, size_t element);
+/* Initial values in double, elements first ... first + n - 1 (row-major) of a tensor: uniform in (0, 1). */
+void mnc_random_uniform(uint64_t seed, size_t tensor, size_t first, size_t n, double *out);
 /* The point below which a standard normal variable lies with probability p (Wichura's AS 241 without its far tails:
  * 1.4e-11 <= p <= 1 - 1.4e-11, and no u above is nearer to 0 or 1 than 1.1e-10). */
 double mnc_normal_quantile(double p);

@@ -48,7 +48,7 @@ static void backward_norm(const mnc_pass *pass, size_t s, target to) {
                      .f = to.f};
     mnc_split(step->panels, 1, pass->team->size, pass->thread, &norm.panel0, &norm.panel1);
     mnc_team_barrier(pass->team); /* deltas came by rows */
-    model->kernels->norm_backward(&norm);
+    if (!mnc_pass_stopped(pass)) model->kernels->norm_backward(&norm);
     mnc_team_barrier(pass->team); /* and are needed by rows again */
 }
 
@@ -69,11 +69,15 @@ void mnc_pass_backward(const mnc_pass *pass) {
         finite &= rows_finite(pass, s, row0, row1);
         if (step->layer.kind == MNC_NORM) {
             backward_norm(pass, s, to);
-        } else if (to.delta && row0 < row1) {
-            if (step->layer.kind == MNC_DENSE)
-                backward_dense(pass, s, to, row0, row1);
-            else
-                model->kernels->multiply(to.delta, mnc_scratch(pass, pass->plan->delta[s]), to.f, step->ld, row0, row1);
+        } else if (to.delta) {
+            for (size_t row = row0, end; row < row1 && !mnc_pass_stopped(pass); row = end) {
+                end = mnc_piece_end(row, row1);
+                if (step->layer.kind == MNC_DENSE)
+                    backward_dense(pass, s, to, row, end);
+                else
+                    model->kernels->multiply(to.delta, mnc_scratch(pass, pass->plan->delta[s]), to.f, step->ld, row,
+                                             end);
+            }
         }
     }
     if (pass->input_gradient) mnc_pass_drop_inputs(pass, mnc_scratch(pass, pass->plan->dx), row0, row1);

@@ -7,6 +7,7 @@ enum { BLOCK = 128 }; /* rows whose activations stay in the second-level cache *
 
 typedef struct {
     mnc_model *model;
+    mnc_desk *desk;
     const mnc_data *data;
     size_t first, n;
     char *outputs;
@@ -18,10 +19,10 @@ static void run_part(void *argument, const mnc_team *team, size_t thread) {
     const size_t classes = r->model->steps[r->model->n_steps - 1].outputs;
     const mnc_team alone = {team->pool, 1};
     mnc_pass pass = {.model = r->model,
-                     .plan = &r->model->tally[thread].infer,
+                     .plan = &r->desk->seat[thread].plan,
                      .data = r->data,
                      .team = &alone,
-                     .tally = &r->model->tally[thread],
+                     .tally = &r->desk->seat[thread].tally,
                      .batch = 1,
                      .inference = true};
     size_t begin, end;
@@ -33,8 +34,36 @@ static void run_part(void *argument, const mnc_team *team, size_t thread) {
         mnc_pass_forward(&pass);
         mnc_pass_head(&pass, false, r->outputs ? mnc_at(r->model, r->outputs, done * classes) : NULL);
         if (r->losses) memcpy(r->losses + done, mnc_scratch(&pass, pass.plan->losses), pass.rows * sizeof *r->losses);
-        if (r->data->columns) pass.tally->correct += mnc_pass_correct(&pass);
+        if (r->data->columns) r->desk->seat[thread].correct += mnc_pass_correct(&pass);
     }
+}
+
+/* Desks are only ever added, so that whoever looks for one needs no lock. */
+static mnc_desk *take_desk(mnc_model *model, mnc_error *err) {
+    for (mnc_desk *desk = mnc_desks(model); desk; desk = desk->next)
+        if (!atomic_flag_test_and_set(&desk->taken)) return desk;
+    void *block = NULL;
+    if (mnc_allocate(&block, sizeof(mnc_desk), err) != MNC_OK) return NULL;
+    mnc_desk *const desk = block;
+    atomic_flag_test_and_set(&desk->taken);
+    desk->next = mnc_desks(model);
+    while (!atomic_compare_exchange_weak(&model->desks, &desk->next, desk)) {
+    }
+    return desk;
+}
+
+static mnc_status evaluate_at(run *r, size_t wanted, uint64_t *correct, mnc_error *err) {
+    const bool found = r->data->view && mnc_data_mostly_zero(r->data, r->first, r->n);
+    const mnc_plan_need need = {.rows = r->n < BLOCK ? r->n : BLOCK, .threads = 1, .inference = true, .found = found};
+    for (size_t t = 0; t < wanted; t++) {
+        const mnc_status status = mnc_plan_prepare(r->model, &r->desk->seat[t].plan, r->data, &need, err);
+        if (status != MNC_OK) return status;
+        r->desk->seat[t].correct = 0;
+    }
+    const size_t threads = mnc_context_run(r->model->context, wanted, run_part, r);
+    if (r->desk->workers < threads) r->desk->workers = threads;
+    for (size_t t = 0; correct && t < threads; t++) *correct += r->desk->seat[t].correct;
+    return MNC_OK;
 }
 
 mnc_status mnc_evaluate(mnc_model *model, const mnc_data *data, size_t first, size_t n, void *outputs, double *losses,
@@ -47,16 +76,9 @@ mnc_status mnc_evaluate(mnc_model *model, const mnc_data *data, size_t first, si
                         data->n);
     if (n == 0) return MNC_OK;
     const size_t worth = mnc_plan_team(model, data, n, false), parts = (n + 15) / 16; /* as run_part cuts */
-    const size_t wanted = worth < parts ? worth : parts;
-    const bool found = data->view && mnc_data_mostly_zero(data, first, n);
-    const mnc_plan_need need = {.rows = n < BLOCK ? n : BLOCK, .threads = 1, .inference = true, .found = found};
-    for (size_t t = 0; t < wanted && status == MNC_OK; t++) {
-        status = mnc_plan_prepare(model, &model->tally[t].infer, data, &need, err);
-        model->tally[t].correct = 0;
-    }
-    if (status != MNC_OK) return status;
-    const size_t threads = mnc_context_run(model->context, wanted, run_part, &r);
-    if (model->workers < threads) model->workers = threads;
-    for (size_t t = 0; correct && t < threads; t++) *correct += model->tally[t].correct;
-    return MNC_OK;
+    r.desk = take_desk(model, err);
+    if (!r.desk) return MNC_NO_MEMORY;
+    status = evaluate_at(&r, worth < parts ? worth : parts, correct, err);
+    atomic_flag_clear(&r.desk->taken);
+    return status;
 }

@@ -102,7 +102,10 @@ void mnc_pass_inputs(mnc_pass *pass) {
         size_t row0, row1;
         mnc_team_barrier(pass->team); /* the last chunk's inputs may still be read */
         mnc_split(pass->rows, 16, pass->team->size, pass->thread, &row0, &row1);
-        (plan->found ? find_sparse : plan->sparse ? assemble_sparse : assemble_dense)(pass, row0, row1);
+        for (size_t row = row0; row < row1 && !mnc_pass_stopped(pass); row = mnc_piece_end(row, row1))
+            (plan->found    ? find_sparse
+             : plan->sparse ? assemble_sparse
+                            : assemble_dense)(pass, row, mnc_piece_end(row, row1));
         mnc_team_barrier(pass->team);
     }
     if (!plan->sparse) return;
@@ -193,6 +196,20 @@ static void forward_activation(const mnc_pass *pass, size_t s, const range *r) {
     if (step->layer.activation != MNC_LINEAR || (step->has_f && !pass->inference)) pass->model->kernels->activate(&map);
 }
 
+static void forward_step(const mnc_pass *pass, size_t s, const range *r) {
+    const mnc_step *step = &pass->model->steps[s];
+    switch (step->layer.kind) {
+    case MNC_DENSE: forward_dense(pass, s, r); break;
+    case MNC_NORM: forward_norm(pass, s, r); break;
+    case MNC_MAP:
+        pass->model->kernels->multiply(mnc_activations(pass, s),
+                                       s == 0 ? mnc_scratch(pass, pass->plan->x) : mnc_activations(pass, s - 1), NULL,
+                                       step->ld, r->row0, r->row1);
+        break;
+    }
+    forward_activation(pass, s, r);
+}
+
 void mnc_pass_forward(const mnc_pass *pass) {
     const mnc_model *model = pass->model;
     bool by_panels = false; /* how the step before was cut */
@@ -210,16 +227,10 @@ void mnc_pass_forward(const mnc_pass *pass) {
             mnc_split(pass->rows, 16, pass->team->size, pass->thread, &r.row0, &r.row1);
         by_panels = now_by_panels;
         if (r.row0 == r.row1 || r.panel0 == r.panel1) continue;
-        switch (step->layer.kind) {
-        case MNC_DENSE: forward_dense(pass, s, &r); break;
-        case MNC_NORM: forward_norm(pass, s, &r); break;
-        case MNC_MAP:
-            model->kernels->multiply(mnc_activations(pass, s),
-                                     s == 0 ? mnc_scratch(pass, pass->plan->x) : mnc_activations(pass, s - 1), NULL,
-                                     step->ld, r.row0, r.row1);
-            break;
+        for (range part = r; part.row0 < r.row1 && !mnc_pass_stopped(pass); part.row0 = part.row1) {
+            part.row1 = step->layer.kind == MNC_NORM ? r.row1 : mnc_piece_end(part.row0, r.row1);
+            forward_step(pass, s, &part);
         }
-        forward_activation(pass, s, &r);
         pass->tally->pieces++;
     }
     if (by_panels) mnc_team_barrier(pass->team);

@@ -87,7 +87,7 @@ void mnc_write_real(const mnc_model *model, void *base, size_t i, double value) 
         ((double *)base)[i] = value;
 }
 
-static void initialise_tensor(mnc_model *model, size_t i) {
+void mnc_model_draw(mnc_model *model, size_t i, size_t first, size_t n) {
     const mnc_tensor *t = &model->tensors[i];
     const mnc_step *step = &model->steps[t->layer];
     const double constant = t->role == MNC_GAMMA || t->role == MNC_MOVING_VARIANCE ? 1 : 0;
@@ -95,15 +95,19 @@ static void initialise_tensor(mnc_model *model, size_t i) {
     const mnc_init *init = t->role == MNC_KERNEL ? &step->layer.kernel_init
                            : t->role == MNC_BIAS ? &step->layer.bias_init
                                                  : &fixed;
-    for (size_t row = 0; row < t->rows; row++)
-        for (size_t col = 0; col < t->cols; col++) {
-            const bool draws = init->kind != MNC_INIT_CONSTANT;
-            const double u = draws ? mnc_random_uniform(model->spec.seed, i, row * t->cols + col) : 0;
-            /* as in Keras, both fans of a vector are its length */
-            const size_t inputs = t->role == MNC_KERNEL ? t->rows : t->cols;
-            mnc_write_real(model, model->values, mnc_locate(model, i, row, col),
-                           initial_value(init, inputs, t->cols, u));
+    const size_t inputs =
+        t->role == MNC_KERNEL ? t->rows : t->cols; /* as in Keras, both fans of a vector are its length */
+    const unsigned state = mnc_cpu_normalise();
+    for (size_t row = first; row < first + n && row < t->rows; row++)
+        for (size_t col = 0; col < t->cols; col += MNC_PANEL) {
+            const size_t width = t->cols - col < MNC_PANEL ? t->cols - col : MNC_PANEL;
+            const size_t place = mnc_locate(model, i, row, col);
+            double u[MNC_PANEL] = {0};
+            if (init->kind != MNC_INIT_CONSTANT) mnc_random_uniform(model->spec.seed, i, row * t->cols + col, width, u);
+            for (size_t k = 0; k < width; k++)
+                mnc_write_real(model, model->values, place + k, initial_value(init, inputs, t->cols, u[k]));
         }
+    mnc_cpu_restore(state);
 }
 
 /* ---------------------------------------------------------------- life */
@@ -147,9 +151,7 @@ mnc_status mnc_model_create(mnc_model **out, mnc_context *context, const mnc_spe
         mnc_model_destroy(model);
         return status;
     }
-    const unsigned state = mnc_cpu_normalise();
-    for (size_t i = 0; i < model->n_tensors; i++) initialise_tensor(model, i);
-    mnc_cpu_restore(state);
+    for (size_t i = 0; i < model->n_tensors && !spec->undrawn; i++) mnc_model_draw(model, i, 0, model->tensors[i].rows);
     *out = model;
     return MNC_OK;
 }
@@ -157,7 +159,11 @@ mnc_status mnc_model_create(mnc_model **out, mnc_context *context, const mnc_spe
 void mnc_model_destroy(mnc_model *model) {
     if (!model) return;
     mnc_plan_release(&model->train);
-    for (size_t t = 0; model->tally && t < MNC_MAX_THREADS; t++) mnc_plan_release(&model->tally[t].infer);
+    for (mnc_desk *desk = mnc_desks(model), *next; desk; desk = next) {
+        next = desk->next;
+        for (size_t t = 0; t < MNC_MAX_THREADS; t++) mnc_plan_release(&desk->seat[t].plan);
+        mnc_release(desk);
+    }
     for (size_t i = 0; i < MNC_SLOTS; i++) mnc_release(model->slots[i]);
     mnc_release(model->gradients);
     mnc_release(model->values);
@@ -248,19 +254,24 @@ double mnc_model_penalty(const mnc_model *model) {
     return sum;
 }
 
+static void add_tally(mnc_counters *sum, const mnc_tally *tally, size_t thread) {
+    const mnc_counters *c = &tally->counters;
+    sum->sparse_forward += c->sparse_forward;
+    sum->dense_forward += c->dense_forward;
+    sum->dense_delta += c->dense_delta;
+    sum->sparse_gradient += c->sparse_gradient;
+    sum->dense_gradient += c->dense_gradient;
+    sum->updates += c->updates;
+    sum->stores += c->stores;
+    sum->chunks[thread] += tally->pieces;
+}
+
 mnc_counters mnc_model_counters(const mnc_model *model) {
-    mnc_counters sum = {0};
-    for (size_t i = 0; i < MNC_MAX_THREADS; i++) {
-        const mnc_counters *c = &model->tally[i].counters;
-        sum.sparse_forward += c->sparse_forward;
-        sum.dense_forward += c->dense_forward;
-        sum.dense_delta += c->dense_delta;
-        sum.sparse_gradient += c->sparse_gradient;
-        sum.dense_gradient += c->dense_gradient;
-        sum.updates += c->updates;
-        sum.stores += c->stores;
-        sum.chunks[i] = model->tally[i].pieces;
+    mnc_counters sum = {.workers = model->workers};
+    for (size_t t = 0; t < MNC_MAX_THREADS; t++) add_tally(&sum, &model->tally[t], t);
+    for (const mnc_desk *desk = mnc_desks(model); desk; desk = desk->next) {
+        if (sum.workers < desk->workers) sum.workers = desk->workers;
+        for (size_t t = 0; t < MNC_MAX_THREADS; t++) add_tally(&sum, &desk->seat[t].tally, t);
     }
-    sum.workers = model->workers;
     return sum;
 }

@@ -2,6 +2,8 @@
 #ifndef MNC_NET_NET_H
 #define MNC_NET_NET_H
 
+#include <stdatomic.h>
+
 #include "base/arena.h"
 #include "data/inputs.h"
 #include "kernels/kernels.h"
@@ -57,11 +59,22 @@ typedef struct mnc_plan {
 /* What each thread keeps to itself; a cache line apart. */
 typedef struct mnc_tally {
     mnc_counters counters;
-    uint64_t pieces;  /* of work */
-    mnc_plan infer;   /* its scratch for evaluation; it stays, since predictions are often small and many */
-    uint64_t correct; /* rows of the evaluation under way */
+    uint64_t pieces; /* of work */
     char pad[64];
 } mnc_tally;
+
+/* What one evaluation works with: several may be under way. A model keeps as many desks as were ever taken at once, since
+ * predictions are often small and many. */
+typedef struct mnc_desk {
+    struct mnc_desk *next;
+    atomic_flag taken;
+    uint64_t workers;
+    struct {
+        mnc_plan plan;
+        uint64_t correct; /* rows of the evaluation under way */
+        mnc_tally tally;
+    } seat[MNC_MAX_THREADS]; /* one for each thread */
+} mnc_desk;
 
 struct mnc_model {
     mnc_context *context;
@@ -81,7 +94,8 @@ struct mnc_model {
     bool has_optimizer;
     mnc_progress progress;
     mnc_plan train;
-    mnc_tally *tally; /* [MNC_MAX_THREADS] */
+    mnc_tally *tally; /* of training: [MNC_MAX_THREADS] */
+    _Atomic(mnc_desk *) desks;
     uint64_t workers;
     unsigned turn; /* of slices of training with a team of `team`, see pick_team */
     size_t team;
@@ -91,6 +105,10 @@ struct mnc_model {
 /* Element i of an array of reals. */
 static inline void *mnc_at(const mnc_model *model, const void *base, size_t i) {
     return (char *)(uintptr_t)base + i * model->kernels->real_size;
+}
+
+static inline mnc_desk *mnc_desks(const mnc_model *model) {
+    return atomic_load(&((mnc_model *)(uintptr_t)model)->desks);
 }
 
 /* ---------------------------------------------------------------- spec.c */
@@ -142,11 +160,36 @@ typedef struct mnc_pass {
     bool training;       /* dropout and batch statistics */
     bool inference;      /* outputs only: no derivatives, no penalties */
     bool input_gradient;
+    struct mnc_stop *stop; /* NULL: never */
     unsigned parity;
     uint64_t step;
     mnc_sparse sparse; /* the inputs of this chunk, if the plan says so */
     mnc_columns columns;
 } mnc_pass;
+
+/* Whether a batch is to be given up before it changes anything. Thread 0 asks the caller; once somebody sees the answer,
+ * what is left of the chunk need not be computed, but barriers are kept. */
+typedef struct mnc_stop {
+    bool (*ask)(void *argument);
+    void *argument;
+    atomic_bool now;
+} mnc_stop;
+
+static inline bool mnc_pass_stopped(const mnc_pass *pass) {
+    mnc_stop *const stop = pass->stop;
+    if (!stop) return false;
+    if (pass->thread == 0 && !atomic_load_explicit(&stop->now, memory_order_relaxed) && stop->ask(stop->argument))
+        atomic_store_explicit(&stop->now, true, memory_order_relaxed);
+    return atomic_load_explicit(&stop->now, memory_order_relaxed);
+}
+
+/* Rows that a thread takes through a step before it looks at that again. Results do not depend on the cuts. */
+enum { MNC_ROWS_AT_A_TIME = 512 };
+
+/* The end of the piece of rows row ... end - 1 that begins with `row`. */
+static inline size_t mnc_piece_end(size_t row, size_t end) {
+    return end - row < MNC_ROWS_AT_A_TIME ? end : row + MNC_ROWS_AT_A_TIME;
+}
 
 static inline char *mnc_scratch(const mnc_pass *pass, size_t offset) { return pass->plan->arena + offset; }
 static inline char *mnc_thread_scratch(const mnc_pass *pass, size_t offset) {

@@ -46,12 +46,14 @@ typedef struct {
     mnc_job *job;
     double deadline; /* 0: none */
     bool stop[2];    /* by turns, since a slow thread may still read the last batch's */
+    mnc_stop asked;
+    bool given_up[2]; /* by turns, chunk by chunk: thread 0 says it before a barrier */
     bool not_finite;
     size_t batches; /* done in this run */
 } fit_run;
 
-/* One batch, chunk by chunk, the turn-th of those whose gradients make a step. False if it is not finite; then nothing
- * was changed. */
+/* One batch, chunk by chunk, the turn-th of those whose gradients make a step. False if it is not finite or was given
+ * up; then nothing was changed. */
 static bool fit_batch(fit_run *run, mnc_pass *pass, const mnc_update *update, size_t batch, uint64_t turn) {
     const mnc_optimizer *o = &run->model->optimizer;
     const uint64_t turns = mnc_turns(o);
@@ -70,10 +72,17 @@ static bool fit_batch(fit_run *run, mnc_pass *pass, const mnc_update *update, si
         mnc_pass_forward(pass);
         mnc_pass_head(pass, true, NULL);
         mnc_pass_backward(pass);
-        if (pass->thread == 0) run->stop[batch % 2] = run->deadline != 0 && now() > run->deadline;
+        if (pass->thread == 0) {
+            run->stop[batch % 2] = run->deadline != 0 && now() > run->deadline;
+            run->given_up[pass->parity] = mnc_pass_stopped(pass);
+        }
         mnc_team_barrier(pass->team);
         double chunk_loss;
-        if (!mnc_pass_finite(pass, &chunk_loss, &penalty)) return false;
+        if (run->given_up[pass->parity]) return false;
+        if (!mnc_pass_finite(pass, &chunk_loss, &penalty)) {
+            if (pass->thread == 0) run->not_finite = true;
+            return false;
+        }
         loss_sum += chunk_loss;
         if (pass->thread == 0) correct += mnc_pass_correct(pass);
         const bool clips = mnc_clips_norms(o);
@@ -103,6 +112,8 @@ static void fit_task(void *argument, const mnc_team *team, size_t thread) {
     const size_t begin = job->batches_done;
     const mnc_progress progress = model->progress;
     const uint64_t turns = mnc_turns(&model->optimizer);
+    /* A later chunk of a batch adds to a sum that earlier batches are in, too: then it cannot be given up. */
+    const bool free = turns == 1 || mnc_plan_chunk(model, job->batch_size, true) == job->batch_size;
     mnc_pass pass = {.model = model,
                      .plan = &model->train,
                      .data = job->data,
@@ -110,7 +121,8 @@ static void fit_task(void *argument, const mnc_team *team, size_t thread) {
                      .thread = thread,
                      .tally = &model->tally[thread],
                      .ids = job->order,
-                     .training = true};
+                     .training = true,
+                     .stop = run->asked.ask && free ? &run->asked : NULL};
     for (size_t batch = begin; batch * job->batch_size < job->n; batch++) {
         const size_t left = job->n - batch * job->batch_size, ahead = batch - begin;
         mnc_update update;
@@ -119,11 +131,8 @@ static void fit_task(void *argument, const mnc_team *team, size_t thread) {
         pass.step = progress.step + ahead;
         pass.batch_first = batch * job->batch_size;
         pass.batch = left < job->batch_size ? left : job->batch_size;
-        if (!fit_batch(run, &pass, &update, batch, (progress.optimizer_step + ahead) % turns)) {
-            if (thread == 0) run->not_finite = true;
+        if (!fit_batch(run, &pass, &update, batch, (progress.optimizer_step + ahead) % turns) || run->stop[batch % 2])
             return;
-        }
-        if (run->stop[batch % 2]) return;
     }
 }
 
@@ -172,6 +181,8 @@ mnc_status mnc_fit(mnc_model *model, mnc_job *job, mnc_error *err) {
     const size_t wanted = pick_team(model, mnc_plan_team(model, job->data, batch, true), &seconds);
     const double start = now();
     fit_run run = {.model = model, .job = job, .deadline = seconds > 0 ? start + seconds : 0};
+    if ((double)batch * (double)model->elements > 3e7) /* some milliseconds; others are over soon */
+        run.asked = (mnc_stop){.ask = job->stop, .argument = job->stop_argument};
     const size_t team = run_team(model, wanted, fit_task, &run);
     if (run.batches) model->pace[team == 1] = (now() - start) / (double)run.batches;
     job->batches_done += run.batches;

@@ -16,7 +16,7 @@
  *   py_training.c     the methods of Network that compute
  *
  * The GIL is released around every call of the core that takes more than microseconds. Nothing here relies on it:
- * what may change meanwhile (order, rates) is copied first, a Network carries its own busy flag, and the module's
+ * what may change meanwhile (order, rates) is copied first, a Network knows who reads and who changes it, and the module's
  * state is changed inside critical sections, so the same code is right for the free-threaded build. */
 #ifndef MNC_PYTHON_BINDING_H
 #define MNC_PYTHON_BINDING_H
@@ -66,7 +66,7 @@ mnc_context *mncpy_context_pointer(PyObject *capsule);
 
 size_t mncpy_get_threads(core_state *state);
 int mncpy_set_threads(core_state *state, size_t threads);
-int mncpy_stop_workers(core_state *state);
+void mncpy_stop_workers(core_state *state);
 
 /* ---------------------------------------------------------------- py_threads.c */
 
@@ -105,6 +105,7 @@ mnc_layer *mncpy_to_layers(PyObject *sequence, size_t inputs, size_t *n, size_t 
 /* ---------------------------------------------------------------- the types */
 
 extern PyType_Spec mncpy_data_spec, mncpy_network_spec;
+int mncpy_network_init(void); /* once, before the first Network */
 
 typedef struct data_object {
     PyObject_HEAD PyObject *context;

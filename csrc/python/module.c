@@ -53,7 +53,8 @@ static PyObject *core_set_num_threads(PyObject *module, PyObject *object) {
 }
 
 static PyObject *core_stop_workers(PyObject *module, PyObject *Py_UNUSED(nothing)) {
-    return mncpy_stop_workers(get_state(module)) < 0 ? NULL : Py_NewRef(Py_None);
+    mncpy_stop_workers(get_state(module));
+    Py_RETURN_NONE;
 }
 
 /* ---------------------------------------------------------------- arithmetic that callers share */
@@ -155,13 +156,14 @@ static int add_not_finite_error(PyObject *module, core_state *state) {
 }
 
 /* A fork copies only the thread that calls it. Workers are joined before, so that the child never waits for a worker
- * that it does not have; both processes start new ones when they need them. */
+ * that it does not have; both processes start new ones when they need them. A thread at work may have started some again
+ * meanwhile: the child forgets them before it has a second thread that could need one. */
 static int register_at_fork(PyObject *module) {
     PyObject *const os = PyImport_ImportModule("os");
     PyObject *const hook = os ? PyObject_GetAttrString(os, "register_at_fork") : NULL;
     PyObject *const stop = hook ? PyObject_GetAttrString(module, "stop_workers") : NULL;
     PyObject *const nothing = stop ? PyTuple_New(0) : NULL;
-    PyObject *const before = nothing ? Py_BuildValue("{sO}", "before", stop) : NULL;
+    PyObject *const before = nothing ? Py_BuildValue("{sOsO}", "before", stop, "after_in_child", stop) : NULL;
     PyObject *const result = before ? PyObject_Call(hook, nothing, before) : NULL;
     const int status = result ? 0 : -1;
     Py_XDECREF(result);
@@ -176,8 +178,8 @@ static int register_at_fork(PyObject *module) {
 /* Starts no thread and makes no context: importing is cheap. */
 static int core_exec(PyObject *module) {
     core_state *const state = get_state(module);
-    if (mncpy_import_numpy() < 0 || mncpy_state_init(state) < 0 || add_types(module, state) < 0 ||
-        add_not_finite_error(module, state) < 0)
+    if (mncpy_import_numpy() < 0 || mncpy_state_init(state) < 0 || mncpy_network_init() < 0 ||
+        add_types(module, state) < 0 || add_not_finite_error(module, state) < 0)
         return -1;
     if (PyModule_AddIntConstant(module, "CONTRACT_VERSION", MNC_CONTRACT_VERSION) < 0) return -1;
     return register_at_fork(module);

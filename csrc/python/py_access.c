@@ -60,6 +60,7 @@ static int find_tensor(const network_object *self, const char *part_name, size_t
 
 PyObject *mncpy_network_get(PyObject *op, PyObject *args) {
     network_object *const self = (network_object *)op;
+    mncpy_reading reading;
     const char *name;
     size_t i;
     mnc_part part;
@@ -71,12 +72,12 @@ PyObject *mncpy_network_get(PyObject *op, PyObject *args) {
     const mncpy_element element = mncpy_real(self->dtype);
     PyObject *array = is_matrix(&tensor) ? mncpy_array_new_matrix(element, tensor.rows, tensor.cols, &out)
                                          : mncpy_array_new_vector(element, tensor.cols, &out);
-    if (!array || mncpy_network_acquire(self) < 0) {
+    if (!array || mncpy_network_enter(self, &reading) < 0) {
         Py_XDECREF(array);
         return NULL;
     }
     const mnc_status status = mnc_model_get(self->model, part, i, out, &err);
-    mncpy_network_release(self);
+    mncpy_network_leave(&reading);
     if (status != MNC_OK) {
         Py_DECREF(array);
         return mnc_raise(mncpy_state_of(op), &err, NULL);
@@ -84,26 +85,50 @@ PyObject *mncpy_network_get(PyObject *op, PyObject *args) {
     return array;
 }
 
+/* The values for one tensor, checked. */
+typedef struct new_values {
+    size_t index;
+    const void *data;
+} new_values;
+
+static int check_values(const network_object *self, const char *part_name, PyObject *index, PyObject *array,
+                        mnc_part *part, new_values *values) {
+    mnc_tensor tensor;
+    mncpy_array in;
+    if (!mncpy_to_size(index, &values->index) || find_tensor(self, part_name, values->index, part, &tensor) < 0 ||
+        mncpy_array_view(array, "array", mncpy_real(self->dtype), is_matrix(&tensor) ? 2 : 1, &in) < 0)
+        return -1;
+    values->data = in.data;
+    return is_matrix(&tensor) ? mncpy_array_check_shape(&in, "array", tensor.rows, tensor.cols)
+                              : mncpy_array_check_size(&in, "array", tensor.cols);
+}
+
+static PyObject *set_values(network_object *self, mnc_part part, const new_values *values, size_t n) {
+    mnc_error err = {0};
+    mnc_status status = MNC_OK;
+    if (mncpy_network_acquire(self) < 0) return NULL;
+    for (size_t k = 0; k < n && status == MNC_OK; k++) /* what can fail fails for the first of them */
+        status = mnc_model_set(self->model, part, values[k].index, values[k].data, &err);
+    mncpy_network_release(self);
+    return status == MNC_OK ? Py_NewRef(Py_None) : mnc_raise(mncpy_state_of((PyObject *)self), &err, NULL);
+}
+
 PyObject *mncpy_network_set(PyObject *op, PyObject *args) {
     network_object *const self = (network_object *)op;
-    const char *name;
-    size_t i;
-    PyObject *array;
-    mncpy_array in;
-    mnc_part part;
-    mnc_tensor tensor;
-    mnc_error err = {0};
-    if (!PyArg_ParseTuple(args, "sO&O:set", &name, mncpy_to_size, &i, &array) ||
-        find_tensor(self, name, i, &part, &tensor) < 0 ||
-        mncpy_array_view(array, "array", mncpy_real(self->dtype), is_matrix(&tensor) ? 2 : 1, &in) < 0)
-        return NULL;
-    if (is_matrix(&tensor) ? mncpy_array_check_shape(&in, "array", tensor.rows, tensor.cols) < 0
-                           : mncpy_array_check_size(&in, "array", tensor.cols) < 0)
-        return NULL;
-    if (mncpy_network_acquire(self) < 0) return NULL;
-    const mnc_status status = mnc_model_set(self->model, part, i, in.data, &err);
-    mncpy_network_release(self);
-    return status == MNC_OK ? Py_NewRef(Py_None) : mnc_raise(mncpy_state_of(op), &err, NULL);
+    const size_t n = (size_t)PyTuple_GET_SIZE(args) / 2;
+    mnc_part part = MNC_VALUE;
+    bool good = PyTuple_GET_SIZE(args) % 2 == 1 && n > 0 && PyUnicode_Check(PyTuple_GET_ITEM(args, 0));
+    if (!good) PyErr_SetString(PyExc_TypeError, "set() takes a part, then an index and an array, or several of both");
+    const char *const name = good ? PyUnicode_AsUTF8(PyTuple_GET_ITEM(args, 0)) : NULL;
+    if (!name) return NULL;
+    new_values *const values = PyMem_New(new_values, n);
+    if (!values) return PyErr_NoMemory();
+    for (size_t k = 0; good && k < n; k++)
+        good = check_values(self, name, PyTuple_GET_ITEM(args, (Py_ssize_t)(1 + 2 * k)),
+                            PyTuple_GET_ITEM(args, (Py_ssize_t)(2 + 2 * k)), &part, &values[k]) == 0;
+    PyObject *const result = good ? set_values(self, part, values, n) : NULL;
+    PyMem_Free(values);
+    return result;
 }
 
 /* ---------------------------------------------------------------- optimizer and counters */
@@ -124,9 +149,10 @@ PyObject *mncpy_network_set_optimizer(PyObject *op, PyObject *args, PyObject *ke
 
 PyObject *mncpy_network_progress(PyObject *op, PyObject *Py_UNUSED(nothing)) {
     network_object *const self = (network_object *)op;
-    if (mncpy_network_acquire(self) < 0) return NULL;
+    mncpy_reading reading;
+    if (mncpy_network_enter(self, &reading) < 0) return NULL;
     const mnc_progress p = mnc_model_progress(self->model);
-    mncpy_network_release(self);
+    mncpy_network_leave(&reading);
     return Py_BuildValue("(KKK)", (unsigned long long)p.epoch, (unsigned long long)p.step,
                          (unsigned long long)p.optimizer_step);
 }
@@ -145,17 +171,19 @@ PyObject *mncpy_network_set_progress(PyObject *op, PyObject *args) {
 
 PyObject *mncpy_network_penalty(PyObject *op, PyObject *Py_UNUSED(nothing)) {
     network_object *const self = (network_object *)op;
-    if (mncpy_network_acquire(self) < 0) return NULL;
+    mncpy_reading reading;
+    if (mncpy_network_enter(self, &reading) < 0) return NULL;
     const double penalty = mnc_model_penalty(self->model);
-    mncpy_network_release(self);
+    mncpy_network_leave(&reading);
     return PyFloat_FromDouble(penalty);
 }
 
 PyObject *mncpy_network_hash(PyObject *op, PyObject *Py_UNUSED(nothing)) {
     network_object *const self = (network_object *)op;
-    if (mncpy_network_acquire(self) < 0) return NULL;
+    mncpy_reading reading;
+    if (mncpy_network_enter(self, &reading) < 0) return NULL;
     const uint64_t hash = mnc_model_hash(self->model);
-    mncpy_network_release(self);
+    mncpy_network_leave(&reading);
     return PyLong_FromUnsignedLongLong(hash);
 }
 

@@ -7,7 +7,7 @@
 
 /* Multiplications and additions in a slice of evaluation: about 50 ms, on one slow core. */
 #define SLICE_WORK 500000000u
-#define SLICE_MIN_ROWS 256u
+#define SLICE_MIN_ROWS 128u
 #define SLICE_MAX_ROWS 8192u
 /* Up to so many images take the short way. */
 #define FEW_ROWS 15u
@@ -80,11 +80,12 @@ static int run_forward(network_object *self, const data_object *data, char *outp
 /* A new array with the outputs of all rows. */
 static PyObject *outputs_of(network_object *self, const data_object *data, double *losses, uint64_t *correct) {
     void *memory;
+    mncpy_reading reading;
     PyObject *const outputs = mncpy_array_new_matrix(mncpy_real(self->dtype), data->rows, self->outputs, &memory);
     if (!outputs) return NULL;
-    if (mncpy_network_acquire(self) == 0) {
+    if (mncpy_network_enter(self, &reading) == 0) {
         const int status = run_forward(self, data, memory, losses, correct);
-        mncpy_network_release(self);
+        mncpy_network_leave(&reading);
         if (status == 0) return outputs;
     }
     Py_DECREF(outputs);
@@ -127,9 +128,10 @@ PyObject *mncpy_network_predict_few(PyObject *op, PyObject *object) {
         (x.element == MNCPY_FLOAT32 && !plain_floats(x.data, x.rows * x.cols)))
         Py_RETURN_NONE;
     void *memory;
+    mncpy_reading reading;
     mnc_error err = {0};
     PyObject *const outputs = mncpy_array_new_matrix(MNCPY_FLOAT32, x.rows, self->outputs, &memory);
-    if (!outputs || mncpy_network_acquire(self) < 0) {
+    if (!outputs || mncpy_network_enter(self, &reading) < 0) {
         Py_XDECREF(outputs);
         return NULL;
     }
@@ -141,7 +143,7 @@ PyObject *mncpy_network_predict_few(PyObject *op, PyObject *object) {
     if (status == MNC_OK) status = mnc_evaluate(self->model, data, 0, x.rows, memory, NULL, NULL, &err);
     mnc_data_destroy(data);
     PyEval_RestoreThread(detached);
-    mncpy_network_release(self);
+    mncpy_network_leave(&reading);
     if (status == MNC_OK) return outputs;
     Py_DECREF(outputs);
     return mnc_raise(mncpy_state_of(op), &err, NULL);

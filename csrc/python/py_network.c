@@ -1,20 +1,76 @@
 /* py_network.c - the type Network: who may use it, its creation, its table of methods. */
 #include "py_network.h"
 
-/* ---------------------------------------------------------------- one thread at a time */
+#include <pthread.h>
+#include <time.h>
 
-int mncpy_network_acquire(network_object *self) {
-    const unsigned long me = PyThread_get_thread_ident();
-    unsigned long holder = 0;
-    if (atomic_compare_exchange_strong(&self->holder, &holder, me)) return 0;
-    PyErr_SetString(PyExc_RuntimeError,
-                    holder == me ? "this network is in the middle of a call: a callback of fit() and a signal handler "
-                                   "may not use it"
-                                 : "this network is being trained or used in another thread");
+/* ---------------------------------------------------------------- many that read, or one that changes */
+
+static _Thread_local mncpy_reading *innermost; /* of the calls of this thread that read */
+static atomic_ullong forks;                    /* of this process and those before it, times 2^32 */
+
+static void count_fork(void) { atomic_fetch_add(&forks, 1ull << 32); }
+
+int mncpy_network_init(void) { return pthread_atfork(NULL, NULL, count_fork) == 0 ? 0 : -1; }
+
+/* The calls of this thread that read this network. */
+static unsigned count_own(const network_object *self) {
+    unsigned n = 0;
+    for (const mncpy_reading *reading = innermost; reading; reading = reading->outer) n += reading->network == self;
+    return n;
+}
+
+/* In a forked child, the calls of other threads will never end. */
+static unsigned long long readers_now(const network_object *self, unsigned long long readers) {
+    const unsigned long long process = atomic_load(&forks);
+    return readers >> 32 == process >> 32 ? readers : process | count_own(self);
+}
+
+static int refuse(bool mine) {
+    PyErr_SetString(PyExc_RuntimeError, mine ? "this network is in the middle of a call: a callback of fit() and a "
+                                               "signal handler may not use it"
+                                             : "this network is being trained or used in another thread");
     return -1;
 }
 
+/* Readers count themselves, then look for a holder; a holder names itself, then looks for readers: one sees the other. */
+int mncpy_network_acquire(network_object *self) {
+    const unsigned long me = PyThread_get_thread_ident();
+    const struct timespec pause = {0, 50000};
+    unsigned long holder = 0;
+    if (count_own(self) != 0) return refuse(true);
+    if (!atomic_compare_exchange_strong(&self->holder, &holder, me)) return refuse(holder == me);
+    while ((readers_now(self, atomic_load(&self->readers)) & UINT32_MAX) != 0) {
+        PyThreadState *const detached = PyEval_SaveThread();
+        nanosleep(&pause, NULL);
+        PyEval_RestoreThread(detached);
+        if (PyErr_CheckSignals() == 0) continue;
+        mncpy_network_release(self);
+        return -1;
+    }
+    return 0;
+}
+
 void mncpy_network_release(network_object *self) { atomic_store(&self->holder, 0); }
+
+int mncpy_network_enter(network_object *self, mncpy_reading *reading) {
+    unsigned long long before = atomic_load(&self->readers);
+    while (!atomic_compare_exchange_weak(&self->readers, &before, readers_now(self, before) + 1)) {
+    }
+    const unsigned long holder = atomic_load(&self->holder);
+    if (holder != 0) {
+        atomic_fetch_sub(&self->readers, 1);
+        return refuse(holder == PyThread_get_thread_ident());
+    }
+    *reading = (mncpy_reading){self, innermost};
+    innermost = reading;
+    return 0;
+}
+
+void mncpy_network_leave(mncpy_reading *reading) {
+    innermost = reading->outer;
+    atomic_fetch_sub(&reading->network->readers, 1);
+}
 
 /* ---------------------------------------------------------------- creation */
 
@@ -54,11 +110,28 @@ static int parse_arguments(PyObject *args, PyObject *keywords, network_arguments
     return 0;
 }
 
+/* Initial values, in pieces of some 20 ms: Ctrl-C ends it. */
+static int draw_values(network_object *self) {
+    for (size_t i = 0; i < mnc_model_tensor_count(self->model); i++) {
+        const mnc_tensor tensor = mnc_model_tensor(self->model, i);
+        const size_t step = 1 + (1u << 20) / tensor.cols;
+        for (size_t row = 0; row < tensor.rows; row += step) {
+            PyThreadState *const detached = PyEval_SaveThread();
+            mnc_model_draw(self->model, i, row, step);
+            PyEval_RestoreThread(detached);
+            if (PyErr_CheckSignals() < 0) return -1;
+        }
+        self->parameters += tensor.rows * tensor.cols;
+    }
+    return 0;
+}
+
 static int create_model(network_object *self, network_arguments *a) {
     mnc_error err = {0};
     mnc_layer *const layers = mncpy_to_layers(a->layers, a->spec.inputs, &a->spec.n_layers, &self->outputs);
     if (!layers) return -1;
     a->spec.layers = layers;
+    a->spec.undrawn = true;
     self->dtype = a->spec.dtype;
     self->inputs = a->spec.inputs;
     mnc_context *const context = mncpy_context_pointer(self->context);
@@ -70,11 +143,7 @@ static int create_model(network_object *self, network_arguments *a) {
         mnc_raise(mncpy_state_of((PyObject *)self), &err, NULL);
         return -1;
     }
-    for (size_t i = 0; i < mnc_model_tensor_count(self->model); i++) {
-        const mnc_tensor tensor = mnc_model_tensor(self->model, i);
-        self->parameters += tensor.rows * tensor.cols;
-    }
-    return 0;
+    return draw_values(self);
 }
 
 static PyObject *network_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
@@ -118,7 +187,9 @@ static PyMethodDef network_methods[] = {
      "tensors($self, /)\n--\n\nTuples (layer, role, shape, trainable) in Keras's order."},
     {"get", mncpy_network_get, METH_VARARGS,
      "get($self, part, index, /)\n--\n\nA new array with the values of a tensor."},
-    {"set", mncpy_network_set, METH_VARARGS, "set($self, part, index, array, /)\n--\n\nChange the values of a tensor."},
+    {"set", mncpy_network_set, METH_VARARGS,
+     "set($self, part, index, array, /, *more)\n--\n\n"
+     "Change the values of a tensor, or of several (index, array, index, array, ...) at once."},
     {"set_optimizer", KEYWORDS(mncpy_network_set_optimizer), METH_VARARGS | METH_KEYWORDS,
      "set_optimizer($self, kind, /, **hyper)\n--\n\nReturns the number of slots, all zeroed."},
     {"progress", mncpy_network_progress, METH_NOARGS, "progress($self, /)\n--\n\n(epoch, step, optimizer_step)."},

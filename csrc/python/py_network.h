@@ -11,17 +11,28 @@ typedef struct network_object {
     mnc_model *model;
     mnc_dtype dtype;
     size_t inputs, outputs;
-    size_t parameters;   /* for guessing how long a row takes */
-    atomic_ulong holder; /* the thread that uses the model, 0: nobody */
-    double loss_sum;     /* as of the last slice of the last fit(), however that ended */
+    size_t parameters;     /* for guessing how long a row takes */
+    atomic_ulong holder;   /* the thread that has the model for itself, 0: nobody */
+    atomic_ullong readers; /* calls under way that only read it; above 32 bits, in which process, counted in forks */
+    double loss_sum;       /* as of the last slice of the last fit(), however that ended */
     unsigned long long correct, rows_done;
 } network_object;
 
-/* A model may be used by one thread at a time, and the GIL does not see to that: it is released while the core works.
- * Whoever finds the network in use gets a RuntimeError instead of waiting, because waiting for a training of hours is
- * never what was meant, and because the callback of fit() would wait for itself. */
+/* A model may be read by many threads at a time or changed by one, and the GIL does not see to that: it is released while
+ * the core works. Whoever finds the network in another's hand gets a RuntimeError instead of waiting, because waiting for
+ * a training of hours is never what was meant, and because the callback of fit() would wait for itself. Who is to change
+ * it waits for those that read: their calls are short, and no new ones begin. */
 int mncpy_network_acquire(network_object *self);
 void mncpy_network_release(network_object *self);
+
+/* A call that reads, on the stack of its thread, so that whoever calls from within it does not wait for itself. */
+typedef struct mncpy_reading {
+    network_object *network;
+    struct mncpy_reading *outer;
+} mncpy_reading;
+
+int mncpy_network_enter(network_object *self, mncpy_reading *reading);
+void mncpy_network_leave(mncpy_reading *reading);
 
 /* The methods that read and change the state (py_access.c). */
 PyObject *mncpy_network_tensors(PyObject *self, PyObject *nothing);

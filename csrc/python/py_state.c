@@ -113,34 +113,45 @@ size_t mncpy_get_threads(core_state *state) {
     return threads;
 }
 
-static int set_threads_locked(core_state *state, size_t threads) {
+/* New references to the contexts that there are, at most `most` of them; with threads, those to come will have so many. */
+static size_t contexts_now(core_state *state, const size_t *threads, PyObject **contexts, size_t most) {
     PyObject *key, *capsule;
     Py_ssize_t position = 0;
-    while (PyDict_Next(state->contexts, &position, &key, &capsule)) {
-        mnc_error err = {0};
-        if (mnc_context_set_threads(mncpy_context_pointer(capsule), threads, &err) != MNC_OK) {
-            mnc_raise(state, &err, NULL);
-            return -1;
-        }
-    }
-    state->threads = threads;
-    return 0;
+    size_t n = 0;
+    Py_BEGIN_CRITICAL_SECTION(state->contexts);
+    while (n < most && PyDict_Next(state->contexts, &position, &key, &capsule)) contexts[n++] = Py_NewRef(capsule);
+    if (threads) state->threads = *threads;
+    Py_END_CRITICAL_SECTION();
+    return n;
 }
+
+/* Both wait for the job at work, which may need the GIL to end. */
+enum { MOST_CONTEXTS = 16 }; /* instruction sets are fewer */
 
 int mncpy_set_threads(core_state *state, size_t threads) {
-    int status;
-    Py_BEGIN_CRITICAL_SECTION(state->contexts);
-    status = set_threads_locked(state, threads);
-    Py_END_CRITICAL_SECTION();
-    return status;
+    PyObject *contexts[MOST_CONTEXTS];
+    mnc_error err = {0};
+    mnc_status status = MNC_OK;
+    const size_t n = contexts_now(state, &threads, contexts, MOST_CONTEXTS);
+    for (size_t i = 0; i < n; i++) {
+        mnc_context *const context = mncpy_context_pointer(contexts[i]);
+        PyThreadState *const detached = PyEval_SaveThread();
+        if (status == MNC_OK) status = mnc_context_set_threads(context, threads, &err);
+        PyEval_RestoreThread(detached);
+        Py_DECREF(contexts[i]);
+    }
+    if (status != MNC_OK) mnc_raise(state, &err, NULL);
+    return status == MNC_OK ? 0 : -1;
 }
 
-int mncpy_stop_workers(core_state *state) {
-    PyObject *key, *capsule;
-    Py_ssize_t position = 0;
-    Py_BEGIN_CRITICAL_SECTION(state->contexts);
-    while (PyDict_Next(state->contexts, &position, &key, &capsule))
-        mnc_context_stop_workers(mncpy_context_pointer(capsule));
-    Py_END_CRITICAL_SECTION();
-    return 0;
+void mncpy_stop_workers(core_state *state) {
+    PyObject *contexts[MOST_CONTEXTS];
+    const size_t n = contexts_now(state, NULL, contexts, MOST_CONTEXTS);
+    for (size_t i = 0; i < n; i++) {
+        mnc_context *const context = mncpy_context_pointer(contexts[i]);
+        PyThreadState *const detached = PyEval_SaveThread();
+        mnc_context_stop_workers(context);
+        PyEval_RestoreThread(detached);
+        Py_DECREF(contexts[i]);
+    }
 }

@@ -1,14 +1,17 @@
 /* py_training.c - the methods of Network that train and give gradients.
  *
  * The core works in slices of about 50 ms with the GIL released; between them other Python threads run, signals are
- * looked at (Ctrl-C) and progress is reported. Between slices the model is whole: stopping there costs nothing. */
+ * looked at (Ctrl-C) and progress is reported. Between slices the model is whole: stopping there costs nothing. Within a
+ * batch that takes longer the core asks whether to give it up, and signals are looked at as well. */
 #include "py_arrays.h"
 #include "py_network.h"
 
 #include <math.h>
 #include <string.h>
+#include <time.h>
 
 #define SLICE_SECONDS 0.05
+#define LOOK_SECONDS 0.02
 
 /* ---------------------------------------------------------------- arguments */
 
@@ -86,15 +89,38 @@ static int report_progress(PyObject *report, const mnc_job *job) {
     return result ? 0 : -1;
 }
 
+/* What stops a batch: an exception of a signal handler. */
+typedef struct watch {
+    PyThreadState *detached;
+    struct timespec last; /* look at signals */
+    bool raised;
+} watch;
+
+static bool look_at_signals(void *argument) {
+    watch *const w = argument;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if ((double)(now.tv_sec - w->last.tv_sec) + 1e-9 * (double)(now.tv_nsec - w->last.tv_nsec) < LOOK_SECONDS)
+        return w->raised;
+    PyEval_RestoreThread(w->detached);
+    w->raised = PyErr_CheckSignals() < 0;
+    w->detached = PyEval_SaveThread();
+    clock_gettime(CLOCK_MONOTONIC, &w->last);
+    return w->raised;
+}
+
 static int run_slices(network_object *self, mnc_job *job, size_t batches, PyObject *report) {
+    watch *const w = job->stop_argument;
     while (job->batches_done < batches) {
         mnc_error err = {0};
-        PyThreadState *const detached = PyEval_SaveThread();
+        clock_gettime(CLOCK_MONOTONIC, &w->last);
+        w->detached = PyEval_SaveThread();
         const mnc_status status = mnc_fit(self->model, job, &err);
-        PyEval_RestoreThread(detached);
+        PyEval_RestoreThread(w->detached);
         self->loss_sum = job->loss_sum; /* before anything can go wrong */
         self->correct = job->correct;
         self->rows_done = job->rows_done;
+        if (w->raised) return -1;
         if (status != MNC_OK) {
             mnc_raise(mncpy_state_of((PyObject *)self), &err, job);
             return -1;
@@ -115,6 +141,7 @@ static PyObject *fit_rows(network_object *self, const selection *rows, size_t ba
     if (batch_size > rows->n) batch_size = rows->n; /* the same batch, but no buffers for rows that never come */
     const size_t batches = rows->n / batch_size + (rows->n % batch_size != 0);
     double *const rates = copy_rates(rates_arg, batches);
+    watch w = {0};
     mnc_job job = {
         .data = rows->data->data,
         .order = rows->order,
@@ -122,6 +149,8 @@ static PyObject *fit_rows(network_object *self, const selection *rows, size_t ba
         .batch_size = batch_size,
         .rates = rates,
         .seconds = SLICE_SECONDS,
+        .stop = look_at_signals,
+        .stop_argument = &w,
         .loss_sum = before->loss_sum,
         .correct = before->correct,
         .rows_done = before->rows_done,
@@ -163,9 +192,10 @@ PyObject *mncpy_network_fit(PyObject *op, PyObject *args) {
 
 PyObject *mncpy_network_totals(PyObject *op, PyObject *Py_UNUSED(nothing)) {
     network_object *const self = (network_object *)op;
-    if (mncpy_network_acquire(self) < 0) return NULL;
+    mncpy_reading reading;
+    if (mncpy_network_enter(self, &reading) < 0) return NULL;
     PyObject *const result = build_totals(self->loss_sum, self->correct, self->rows_done);
-    mncpy_network_release(self);
+    mncpy_network_leave(&reading);
     return result;
 }
 

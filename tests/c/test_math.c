@@ -487,7 +487,8 @@ static void check_uniform(void) {
     double sum = 0, square = 0;
     const size_t n = 100000;
     for (size_t i = 0; i < n; i++) {
-        const double u = mnc_random_uniform(5, 2, i);
+        double u;
+        mnc_random_uniform(5, 2, i, 1, &u);
         if (!(u > 0 && u < 1)) CHECK(false, "uniform number %zu is %g", i, u);
         sum += u;
         square += u * u;
@@ -498,7 +499,9 @@ static void check_uniform(void) {
     const uint32_t counter[4] = {1, 2, 0, MNC_STREAM_INIT};
     uint32_t w[4];
     mnc_philox(5, counter, w);
-    CHECK(mnc_random_uniform(5, 2, 7) == (w[3] + 0.5) / 4294967296.0, "element 7 is not word 3 of counter 1");
+    double pieces[4];
+    mnc_random_uniform(5, 2, 5, 4, pieces);
+    CHECK(pieces[2] == (w[3] + 0.5) / 4294967296.0, "element 7 is not word 3 of counter 1");
 }
 
 int main(int argc, char **argv) {
