@@ -126,7 +126,7 @@ mnc_status mnc_model_set_optimizer(mnc_model *model, const mnc_optimizer *optimi
 static mnc_status clip_copy(const mnc_kernels *k, const mnc_optimizer *o, size_t n, const void **gradient, void **copy,
                             mnc_error *err) {
     const double most = o->clipnorm + o->global_clipnorm; /* one of them is 0 */
-    if (!most && !o->clipvalue) return MNC_OK;
+    if (most == 0 && o->clipvalue == 0) return MNC_OK;
     const double factor = most > 0 ? mnc_clip_factor(mnc_squares(k, n, *gradient), most) : 1;
     const mnc_status status = mnc_allocate_array(copy, mnc_round16(n), k->real_size, err);
     if (status != MNC_OK) return status;
