@@ -94,7 +94,7 @@ differs() { # differs NAME FILE SCRIPT VARIABLE=VALUE...: SCRIPT is sed's, for F
 
 controls() {
     differs "libm's exp" csrc/kernels/math.inc.h \
-        's/^MNC_INLINE vf v_exp(vf x) {$/& float e[16]; vf_store(e, x); for (int i = 0; i < 16; i++) e[i] = __builtin_expf(e[i]); return vf_load(e);/' \
+        's/^MNC_MATH vf v_exp(vf x) {$/& float e[16]; vf_store(e, x); for (int i = 0; i < 16; i++) e[i] = __builtin_expf(e[i]); return vf_load(e);/' \
         OPT=-O1
     # The terms of each product in another order: the even ones, then the odd ones.
     differs 'an unordered sum' csrc/kernels/product.inc.h \

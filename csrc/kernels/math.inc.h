@@ -22,6 +22,10 @@ LIBM(v_normal_density, exp(x.v[i] * x.v[i] / -2) * 0.39894228040143267794)
 
 #else
 
+#ifndef MNC_MATH /* how the functions below are declared */
+#define MNC_MATH MNC_INLINE
+#endif
+
 /* c[0] + c[1] x + ... by Horner's rule. */
 MNC_INLINE vf v_polynomial(vf x, const float *c, const int degree) {
     vf sum = vf_set1(c[degree]);
@@ -38,7 +42,7 @@ MNC_INLINE vf v_round(vf x) {
 
 /* exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2. Within 0.94 ulp; below -104: 0; above 88.73: infinity.
  * 2^n in two factors, so that n = 128 and denormal results come out right. */
-MNC_INLINE vf v_exp(vf x) {
+MNC_MATH vf v_exp(vf x) {
     static const float taylor[8] = {1.0f, 1.0f, 1.0f / 2, 1.0f / 6, 1.0f / 24, 1.0f / 120, 1.0f / 720, 1.0f / 5040};
     const vf low = vf_set1(-104.0f), high = vf_set1(89.0f);
     x = vf_select(vf_lt(x, low), low, x); /* NaN stays */
@@ -52,7 +56,7 @@ MNC_INLINE vf v_exp(vf x) {
 
 /* log(x) for normal x > 0: x = 2^k m, s = (m - 1) / (m + 1), log m = 2 s (1 + z / 3 + z^2 / 5 + ...), z = s^2 < 0.03.
  * Within 0.96 ulp. */
-MNC_INLINE vf v_log(vf x) {
+MNC_MATH vf v_log(vf x) {
     static const float series[5] = {2.0f / 3, 2.0f / 5, 2.0f / 7, 2.0f / 9, 2.0f / 11};
     vf m;
     const vf k = vf_split(x, &m), one = vf_set1(1.0f);
@@ -65,7 +69,7 @@ MNC_INLINE vf v_log(vf x) {
 
 /* tanh(x): x + x z P(z), z = x^2, for |x| < 0.625 (coefficients of Cephes); else 1 - 2 / (exp(2 |x|) + 1) with the sign
  * of x. Within 1.38 ulp. */
-MNC_INLINE vf v_tanh(vf x) {
+MNC_MATH vf v_tanh(vf x) {
     static const float p[5] = {-3.33332819422e-1f, 1.33314422036e-1f, -5.37397155531e-2f, 2.06390887954e-2f,
                                -5.70498872745e-3f};
     const vf size = vf_abs(x), one = vf_set1(1.0f), z = vf_mul(x, x);
@@ -77,7 +81,7 @@ MNC_INLINE vf v_tanh(vf x) {
 }
 
 /* exp(x) - 1 for x <= 0: Taylor's series above -ln 2, where exp(x) is at least 1/2. Within 1.02 ulp. */
-MNC_INLINE vf v_expm1(vf x) {
+MNC_MATH vf v_expm1(vf x) {
     static const float taylor[9] = {1.0f / 2,    1.0f / 6,     1.0f / 24,     1.0f / 120,    1.0f / 720,
                                     1.0f / 5040, 1.0f / 40320, 1.0f / 362880, 1.0f / 3628800};
     const vf small = vf_fma(vf_mul(x, x), v_polynomial(x, taylor, 8), x);
@@ -85,7 +89,7 @@ MNC_INLINE vf v_expm1(vf x) {
 }
 
 /* log(1 + x) for 0 <= x <= 1: 2 s (1 + z / 3 + z^2 / 5 + ...), s = x / (2 + x), z = s^2 <= 1/9. Within 1.33 ulp. */
-MNC_INLINE vf v_log1p(vf x) {
+MNC_MATH vf v_log1p(vf x) {
     static const float series[8] = {2.0f / 3, 2.0f / 5, 2.0f / 7, 2.0f / 9, 2.0f / 11, 2.0f / 13, 2.0f / 15, 2.0f / 17};
     const vf s = vf_div(x, vf_add(vf_set1(2.0f), x)), z = vf_mul(s, s);
     /* 2 s = x - s x */
@@ -93,7 +97,7 @@ MNC_INLINE vf v_log1p(vf x) {
 }
 
 /* exp(-x^2 / 2): x^2 is rounded, and exp of what that lost is 1 + lost. Beyond 16: 0. */
-MNC_INLINE vf v_gauss(vf x) {
+MNC_MATH vf v_gauss(vf x) {
     const vf size = vf_abs(x), most = vf_set1(16.0f), minus_half = vf_set1(-0.5f);
     const vf t = vf_select(vf_lt(most, size), most, size); /* NaN stays */
     const vf square = vf_mul(t, t), lost = vf_fma(t, t, vf_sub(vf_set1(0), square));
@@ -102,11 +106,11 @@ MNC_INLINE vf v_gauss(vf x) {
 }
 
 /* The density of a standard normal distribution. Within 2.8 ulp. */
-MNC_INLINE vf v_normal_density(vf x) { return vf_mul(v_gauss(x), vf_set1(0.398942280f)); }
+MNC_MATH vf v_normal_density(vf x) { return vf_mul(v_gauss(x), vf_set1(0.398942280f)); }
 
 /* The share of a standard normal distribution above x >= 0, erfc(x / sqrt 2) / 2: exp(-x^2 / 2) s P(s),
  * s = 1 / (1 + 19/64 x). P: least largest relative error for x <= 14.6 (2.6e-9). Within 6.65 ulp. */
-MNC_INLINE vf v_normal_tail(vf x) {
+MNC_MATH vf v_normal_tail(vf x) {
     static const float p[10] = {1.184426621e-1f,  1.182657331e-1f, 1.098862290e-1f,  7.514584810e-2f, 1.064963564e-1f,
                                 -9.787019342e-2f, 2.176494002e-1f, -2.423646897e-1f, 1.147862971e-1f, -2.043764293e-2f};
     const vf one = vf_set1(1.0f), s = vf_div(one, vf_fma(x, vf_set1(0.296875f), one));
@@ -117,19 +121,19 @@ MNC_INLINE vf v_normal_tail(vf x) {
 
 /* 1 / (1 + exp(-x)), with exp of negative numbers only: e = exp(-|x|); x < 0: e / (1 + e).
  * Float: within 2.41 ulp. */
-MNC_INLINE vf v_sigmoid(vf x) {
+MNC_MATH vf v_sigmoid(vf x) {
     const vf zero = vf_set1(0), one = vf_set1(1), e = v_exp(vf_sub(zero, vf_abs(x)));
     return vf_div(vf_select(vf_lt(x, zero), e, one), vf_add(one, e));
 }
 
 /* log(1 + exp(x)) without overflow. Float: within 2.1 ulp. */
-MNC_INLINE vf v_softplus(vf x) {
+MNC_MATH vf v_softplus(vf x) {
     const vf zero = vf_set1(0), rest = v_log1p(v_exp(vf_sub(zero, vf_abs(x))));
     return vf_add(vf_select(vf_lt(x, zero), zero, x), rest);
 }
 
 /* The share of a standard normal distribution below x. Float: within 6.65 ulp. */
-MNC_INLINE vf v_normal(vf x) {
+MNC_MATH vf v_normal(vf x) {
     const vf tail = v_normal_tail(vf_abs(x));
     return vf_select(vf_lt(x, vf_set1(0)), tail, vf_sub(vf_set1(1), tail));
 }
