@@ -1,6 +1,10 @@
 /* exp, log, tanh, the logistic function and what other activations need, on 16 lanes. Float: our own polynomials, the same bits everywhere; errors
  * measured over all floats by tests/c/test_math.c --all. Double: libm, lane by lane. */
 
+#ifndef MNC_MATH /* how the functions below are declared */
+#define MNC_MATH MNC_INLINE
+#endif
+
 #if MNC_REAL_IS_F64
 
 #include <math.h>
@@ -21,10 +25,6 @@ LIBM(v_normal_density, exp(x.v[i] * x.v[i] / -2) * 0.39894228040143267794)
 #undef LIBM
 
 #else
-
-#ifndef MNC_MATH /* how the functions below are declared */
-#define MNC_MATH MNC_INLINE
-#endif
 
 /* c[0] + c[1] x + ... by Horner's rule. */
 MNC_INLINE vf v_polynomial(vf x, const float *c, const int degree) {
