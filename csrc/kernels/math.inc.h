@@ -1,5 +1,5 @@
-/* exp, log, tanh, the logistic function and what other activations need, on 16 lanes. Float: our own polynomials, the same bits everywhere; errors
- * measured over all floats by tests/c/test_math.c --all. Double: libm, lane by lane. */
+/* exp, log, tanh, the logistic function and what other activations need, on 16 lanes. Float: our own polynomials, the same
+ * bits everywhere; errors measured by tests/c/test_math.c (--all: over all floats). Double: libm, lane by lane. */
 
 #ifndef MNC_MATH /* how the functions below are declared */
 #define MNC_MATH MNC_INLINE
