@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from . import _core
 from ._config import plain
+from ._description import get_config
 from ._feed import Feed, head_of
 from ._fingerprint import Fingerprint
 from ._packing import Tensors, pack, unpack
@@ -148,8 +149,6 @@ def rate_of(optimizer: Optimizer | None) -> float | None:
 
 def settings(model: "Sequential", feed: Feed, optimizer: Optimizer, hooks: "Hooks", **arguments: Any) -> dict[str, Any]:
     """What determines the bits of a run, besides the data: values that JSON can hold."""
-    from ._description import get_config
-
     config = {**get_config(model), "input_shape": list(feed.plan.input_shape)}
     del config["name"]
     try:

@@ -1,8 +1,6 @@
 """The weights of a model and the core's network that holds them."""
 
 import math
-import os
-import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core, _plan
+from ._lock import Lock
 from .optimizers import Optimizer
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ class State:
         # Loss and scale for which `predict` has found that the network takes pixels as they are, or None.
         self.short_way: tuple[Loss | None, float | None] | None = None
         self.before_change: Callable[[], object] | None = None  # for who needs the weights and moments as they are
-        self._lock = (threading.RLock(), os.getpid())
+        self._lock = Lock()
 
     @classmethod
     def extending(cls, old: "State", plan: _plan.Plan, **settings: Any) -> "State":
@@ -42,11 +41,8 @@ class State:
 
     @property
     def lock(self) -> Any:
-        """Held while weights change, or the network gives way to another one. In a forked child it is a new one: of the
-        old one, the owner may not be there to release it."""
-        if self._lock[1] != os.getpid():
-            self._lock = (threading.RLock(), os.getpid())
-        return self._lock[0]
+        """Held while weights change, or the network gives way to another one."""
+        return self._lock.now
 
     # ------------------------------------------------------------ the network
 
@@ -112,7 +108,7 @@ class State:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._lock = (threading.RLock(), os.getpid())
+        self._lock = Lock()
         held, progress = state["network"]
         self.network = _plan.create_network(self.plan, self.head or _plain_head(self.plan), **self._settings)
         if self.optimizer is not None:

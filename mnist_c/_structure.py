@@ -9,13 +9,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core, _inputs, _plan, _seeds, losses, optimizers
 from ._checkpoint import Checkpoint
+from ._lock import Lock
 from ._lookup import check_factor, unknown, unused_name
 from ._state import State
 from ._summary import summary
 from .history import History
 from .layers import AlwaysTrainable, InputLayer, Layer
 
-_ONE_AT_A_TIME = threading.RLock()  # held while a model gets its first weights
+_BUILDING = Lock()  # held while a model gets its first weights
 
 
 class Structure(AlwaysTrainable):
@@ -137,7 +138,7 @@ class Structure(AlwaysTrainable):
 
     def _build_for(self, plan: _plan.Plan) -> None:
         """Creates the initial weights for a plan of this model, unless there are weights."""
-        with _ONE_AT_A_TIME:
+        with _BUILDING.now:
             if self._network_state is None:
                 self._network_state = State(plan, **self._settings)
 

@@ -19,6 +19,7 @@ from ._checkpoint import BEGIN, END, TRAIN, Call, Checkpoint, Noted, Point
 from ._divergence import not_finite
 from ._fingerprint import Fingerprint
 from ._hooks import Hooks, States
+from ._lock import Lock
 from ._model_checkpoint import ModelCheckpoint
 from .history import History
 from .progress import Progress
@@ -26,7 +27,7 @@ from .progress import Progress
 if TYPE_CHECKING:
     from .model import Sequential
 
-_ONE_AT_A_TIME = threading.Lock()  # held for the moment in which a fit notes that it begins
+_BEGINNING = Lock()  # held for the moment in which a fit notes that it begins
 
 
 class Run(NamedTuple):
@@ -69,7 +70,7 @@ def alone(model: "Sequential") -> Iterator[None]:
     """For one fit of a model. Raises RuntimeError, before anything is changed, while there is another."""
     me = (threading.get_ident(), object())
     try:
-        with _ONE_AT_A_TIME:
+        with _BEGINNING.now:
             if model._fitting is None:
                 model._stop_requested, model._fitting = None, me
         if model._fitting is not me:

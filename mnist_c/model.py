@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _checkpoint, _core, _inputs, _plan, losses, optimizers, progress
+from . import _checkpoint, _core, _description, _inputs, _plan, losses, optimizers, progress
 from ._confusion import count_cells
 from ._divergence import not_finite
 from ._feed import Feed, head_of
@@ -407,16 +407,12 @@ class Sequential(Structure):
 
     def get_config(self) -> dict[str, Any]:
         """What `from_config` makes the same untrained model of: plain data, fit for JSON."""
-        from ._description import get_config
-
-        return get_config(self)
+        return _description.get_config(self)
 
     @staticmethod
     def from_config(config: Mapping[str, Any]) -> "Sequential":
         """A new model, with initial weights, from what `get_config` gave."""
-        from ._description import from_config
-
-        return from_config(config)
+        return _description.from_config(config)
 
     def __repr__(self) -> str:
         return f"<Sequential {self.name!r}: {', '.join(map(str, self.layers)) or 'no layers'}; seed {self.seed}>"

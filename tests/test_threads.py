@@ -3,9 +3,12 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+
+from mnist_c._lock import Lock
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
@@ -27,3 +30,42 @@ def test_another_python_thread_runs_on_while_one_trains():
     """Were the interpreter held by the core, the other thread would tick once a slice: some 20 of a thousand."""
     result = run("ticks.py", "--seconds", "0.5", "--least", "0.25")
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_what_trains_imports_nothing_more():
+    """The lock of a module that another thread imports while a process forks is held for ever in the child."""
+    program = (
+        "import sys, numpy as np, mnist_c as mc\n"
+        "x, y = np.zeros((32, 4), np.uint8), np.arange(32) % 3\n"
+        "before = set(sys.modules)\n"
+        "model = mc.Sequential([mc.Dense(3, activation='softmax', input_dim=4)])\n"
+        "model.fit(x, y, epochs=1, validation_split=0.25, verbose=0)\n"
+        "model.predict(x), model.evaluate(x, y, verbose=0)\n"
+        "print(sorted(set(sys.modules) - before))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (result.stdout, result.stderr) == ("[]\n", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_lock_that_another_thread_holds_is_free_in_a_forked_child():
+    lock, held, done = Lock(), threading.Event(), threading.Event()
+
+    def hold():
+        with lock.now:
+            held.set()
+            done.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if lock.now.acquire(blocking=False) else 1)
+    try:
+        assert os.waitpid(child, 0)[1] == 0
+        assert not lock.now.acquire(blocking=False)  # here it is the same as before
+    finally:
+        done.set()
+        thread.join()
