@@ -337,9 +337,8 @@ int main(int argc, char **argv) {
     b.nonzeros = data->nonzeros;
     for (size_t i = 0; i < IMAGES; i++) b.rows[i] = mnc_index_row(data, i);
     static uint16_t entries[TURNED * PIXELS];
-    static uint32_t bounds[2][TURNED / MNC_TURN_ROWS * PIXELS];
-    b.columns = (mnc_columns){entries, bounds[0], bounds[1], PIXELS};
-    mnc_index_turn(data, b.rows, TURNED, 0, PIXELS, &b.columns);
+    static uint32_t bounds[2][TURNED / 64 * PIXELS];
+    b.columns = (mnc_columns){entries, bounds[0], bounds[1], PIXELS, 64};
     void *memory;
     if (mnc_allocate_array(&memory, FLOATS, sizeof(float), NULL) != MNC_OK) fail("not enough memory");
     b.memory = memory;

@@ -105,7 +105,7 @@ static void sparse_gradient(void *argument) {
     }
 }
 
-enum { TURNED = 128 }; /* rows of a batch whose records are turned into columns */
+enum { TURNED = 256 }; /* rows of a batch whose records are turned into columns */
 
 static void column_gradient(void *argument) {
     const bench *b = argument;
@@ -126,19 +126,21 @@ static void report_columns(bench *b) {
     char shape[80];
     double entries = 0;
     for (size_t row = 0; row < TURNED; row++) entries += (double)b->rows[row][b->data->blocks - 1];
-    for (size_t panels = 2; panels <= 8; panels *= 2) {
-        const size_t together = panels < MNC_SPARSE_PANELS ? panels : MNC_SPARSE_PANELS;
-        const double vectors = entries * (double)panels, lists = (double)(PIXELS * panels * TURNED / MNC_TURN_ROWS);
+    for (size_t panels = 1; panels <= 8; panels *= 2) {
+        const size_t together = panels < MNC_SPARSE_PANELS ? panels : MNC_SPARSE_PANELS, rows = mnc_turn_rows(panels);
+        const double vectors = entries * (double)panels, lists = (double)(PIXELS * panels * TURNED / rows);
         const cost c = {.unit = "FLOP",
                         .items = 32 * vectors,
                         .fma = vectors,
                         .load = vectors + lists,
                         .store = lists,
                         .broadcast = vectors / (double)together,
-                        .set = MNC_TURN_ROWS * together * 64,
+                        .set = rows * together * 64,
                         .formula =
                             "one load and one FMA for each non-zero and panel; one load and store for each list"};
         set_product(b, TURNED, PIXELS, panels * MNC_PANEL);
+        b->columns.rows = rows;
+        mnc_index_turn(b->data, b->rows, TURNED, 0, PIXELS, &b->columns);
         snprintf(shape, sizeof shape, "%d rows of %.0f, %zu panels", TURNED, entries / TURNED, panels);
         report(b, "column_gradient", shape, column_gradient, &c);
     }

@@ -205,6 +205,10 @@ mnc_status mnc_data_create(mnc_data **out, mnc_context *context, mnc_dtype dtype
  * inputs of uint8 and float rows as it goes; all else, training too, takes them as dense. Same bits. */
 mnc_status mnc_data_view(mnc_data **out, mnc_context *context, mnc_dtype dtype, mnc_element element, const void *x,
                          size_t n, size_t features, const double *table, mnc_error *err);
+/* Also notes, for each input, the rows in which it is not zero, if there is an index: for training on all rows in order,
+ * again and again, by networks whose first layer has so many units, which else find that out for each batch. Nobody else
+ * may use the data meanwhile. */
+mnc_status mnc_data_turn(mnc_data *data, mnc_context *context, size_t units, mnc_error *err);
 void mnc_data_destroy(mnc_data *data);
 /* labels[n] are classes; each must be in [0, classes). targets[n, columns] are probabilities or values.
  * weights[n], finite, not negative. All are copied. */

@@ -63,7 +63,8 @@ def optimizer_apply(
 class Data:
     """Inputs with optional labels or targets and weights. x: uint8, float32 or float64 (n, features).
 
-    view: x is used once, so that an index of its non-zero elements would not pay."""
+    view: x is used once, so that an index of its non-zero elements would not pay. units: if not 0, networks with so
+    many units in the first layer will train on all rows in order, more than once, in long batches."""
 
     def __new__(
         cls,
@@ -77,6 +78,7 @@ class Data:
         weights: NDArray[np.float64] | None = ...,
         isa: str | None = ...,
         view: bool = ...,
+        units: int = ...,
     ) -> Data: ...
     @property
     def rows(self) -> int: ...

@@ -129,7 +129,10 @@ class Feed:
     def _table(self, array: _inputs.Array) -> Any:
         return self.transform.table() if array.dtype == np.uint8 else None
 
-    def core_data(self, examples: Examples, dtype: str | None = None, view: bool = False) -> _core.Data:
+    def core_data(
+        self, examples: Examples, dtype: str | None = None, view: bool = False, in_order: bool = False
+    ) -> _core.Data:
+        """in_order: to be trained on without shuffles, in long batches, so often that looking ahead pays."""
         array, targets, weights = examples
         return _core.Data(
             array,
@@ -141,6 +144,7 @@ class Feed:
             weights=weights,
             isa=self._isa,
             view=view,
+            units=self.plan.steps[0].get("units", 0) if in_order else 0,
         )
 
 

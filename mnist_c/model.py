@@ -164,7 +164,7 @@ class Sequential(Structure):
         steps = steps_per_epoch(len(train.images), arguments["batch_size"])
         point = None if checkpoint is None else _checkpoint.point_of(checkpoint, arguments["epochs"], steps)
         job = Run(
-            train=feed.core_data(train),
+            train=feed.core_data(train, in_order=_repeats(len(train.images), **arguments)),
             validation=None if validation is None else feed.core_data(validation),
             verbose=verbose,
             hooks=hooks,
@@ -416,3 +416,8 @@ class Sequential(Structure):
 
     def __repr__(self) -> str:
         return f"<Sequential {self.name!r}: {', '.join(map(str, self.layers)) or 'no layers'}; seed {self.seed}>"
+
+
+def _repeats(rows: int, *, batch_size: int, epochs: int, initial_epoch: int, shuffle: bool, **_: object) -> bool:
+    """Whether a fit sees the same long batches so often that it pays to prepare them."""
+    return not shuffle and epochs - initial_epoch > 2 and (batch_size >= rows or batch_size % 256 == 0)

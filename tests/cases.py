@@ -216,9 +216,10 @@ def make_data(
     weights: np.ndarray | None = None,
     dtype: str = "float32",
     isa: str | None = None,
+    units: int = 0,
 ) -> _core.Data:
     learned = {"labels": y.astype(np.int32), "classes": classes} if y.ndim == 1 else {"targets": y}
-    return _core.Data(x, dtype=dtype, weights=weights, isa=isa, **learned)
+    return _core.Data(x, dtype=dtype, weights=weights, isa=isa, units=units, **learned)
 
 
 @contextmanager

@@ -230,6 +230,25 @@ def test_a_batch_of_several_chains_has_the_same_bits_in_the_sparse_and_the_dense
     assert len(hashes) == 1
 
 
+@pytest.mark.parametrize("units", [10, 20, 40, 200])
+@pytest.mark.parametrize(("rows", "batch"), [(1300, 1300), (1300, 256), (1024, 512), (700, 64)])
+def test_columns_made_ahead_give_the_bits_of_those_made_for_each_batch(units, rows, batch):
+    network = cases.network(70, cases.dense(units, "relu"), cases.dense(10))
+    x, y = cases.images(1300, 70), cases.classes_of(1300, 10)
+    hashes = set()
+    for isa in cases.ISAS:
+        for ahead in (0, units):
+            for n in (1, 2):
+                net, _ = Config(network, "adam", 0.01, 1300, 1300).start(isa)
+                data = cases.make_data(x, y, 10, isa=isa, units=ahead)
+                assert data.indexed
+                with cases.threads(n):
+                    for _ in range(2):
+                        net.fit(data, np.arange(rows, dtype=np.uint32), batch, np.full(-(-rows // batch), 0.01))
+                hashes.add(sha256(net))
+    assert len(hashes) == 1
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_random_networks_have_the_same_bits_for_any_number_of_threads_and_instruction_set(seed):
     draw = np.random.default_rng(seed)

@@ -16,7 +16,7 @@ import mnist_c
 from mnist_c import _core
 
 ROOT = Path(__file__).resolve().parent.parent
-NOT_OURS = shutil.ignore_patterns(".git", ".venv", "build", "dist", "*.egg-info", "*.so", "__pycache__", ".*_cache")
+NOT_OURS = shutil.ignore_patterns(".git", ".venv*", "build", "dist", "*.egg-info", "*.so", "__pycache__", ".*_cache")
 
 
 def run_python(code):

@@ -80,33 +80,51 @@ void mnc_index_fill(mnc_data *data, size_t row0, size_t row1) {
     }
 }
 
-/* One group has room for whole lists; those of several are counted first, so that they lie one behind the other. */
+/* Features k0 ... k1 - 1 of one group of rows; columns begin with that group, entries at `place`, the end of which is
+ * returned. counted: lists lie one behind the other, else each has room for all rows. */
+static uint32_t turn_group(const mnc_data *data, const mnc_sparse_row *const *records, size_t rows, size_t k0,
+                           size_t k1, const mnc_columns *columns, uint32_t place, bool counted) {
+    const size_t before = k0 / MNC_FEATURE_BLOCK, last = mnc_feature_blocks(k1) - 1;
+    uint32_t *const begin = columns->begin, *const end = columns->end;
+    memset(end + k0, 0, (k1 - k0) * sizeof *end);
+    for (size_t row = 0; counted && row < rows; row++) {
+        const mnc_sparse_row *entries = records[row] + data->blocks, *stop = entries + records[row][last];
+        for (const mnc_sparse_row *e = entries + (before ? records[row][before - 1] : 0); e < stop; e++) end[*e >> 8]++;
+    }
+    for (size_t k = k0; k < k1; k++) {
+        begin[k] = place;
+        place += counted ? end[k] : (uint32_t)rows;
+        end[k] = begin[k];
+    }
+    for (size_t row = 0; row < rows; row++) {
+        const mnc_sparse_row *entries = records[row] + data->blocks, *stop = entries + records[row][last];
+        for (const mnc_sparse_row *e = entries + (before ? records[row][before - 1] : 0); e < stop; e++)
+            columns->entries[end[*e >> 8]++] = (uint16_t)(row << 8 | (*e & 255));
+    }
+    return place;
+}
+
+/* One group has room for whole lists; those of several are counted first. */
 void mnc_index_turn(const mnc_data *data, const mnc_sparse_row *const *records, size_t rows, size_t k0, size_t k1,
                     mnc_columns *columns) {
-    const size_t before = k0 / MNC_FEATURE_BLOCK, last = mnc_feature_blocks(k1) - 1;
-    const bool counted = rows > MNC_TURN_ROWS;
     uint32_t place = (uint32_t)(k0 * rows);
-    for (size_t row0 = 0; k0 < k1 && row0 < rows; row0 += MNC_TURN_ROWS) {
-        const size_t group = row0 / MNC_TURN_ROWS * columns->features, left = rows - row0;
-        uint32_t *const begin = columns->begin + group, *const end = columns->end + group;
-        const size_t row1 = row0 + (left < MNC_TURN_ROWS ? left : MNC_TURN_ROWS);
-        memset(end + k0, 0, (k1 - k0) * sizeof *end);
-        for (size_t row = row0; counted && row < row1; row++) {
-            const mnc_sparse_row *entries = records[row] + data->blocks, *stop = entries + records[row][last];
-            for (const mnc_sparse_row *e = entries + (before ? records[row][before - 1] : 0); e < stop; e++)
-                end[*e >> 8]++;
-        }
-        for (size_t k = k0; k < k1; k++) {
-            begin[k] = place;
-            place += counted ? end[k] : (uint32_t)rows;
-            end[k] = begin[k];
-        }
-        for (size_t row = row0; row < row1; row++) {
-            const mnc_sparse_row *entries = records[row] + data->blocks, *stop = entries + records[row][last];
-            const uint32_t high = (uint32_t)(row - row0) << 8;
-            for (const mnc_sparse_row *e = entries + (before ? records[row][before - 1] : 0); e < stop; e++)
-                columns->entries[end[*e >> 8]++] = (uint16_t)(high | (*e & 255));
-        }
+    for (size_t row = 0; k0 < k1 && row < rows; row += columns->rows) {
+        const mnc_columns group = mnc_columns_from(columns, row);
+        const size_t left = rows - row;
+        place = turn_group(data, records + row, left < columns->rows ? left : columns->rows, k0, k1, &group, place,
+                           rows > columns->rows);
+    }
+}
+
+void mnc_index_turn_groups(mnc_data *data, size_t group0, size_t group1) {
+    const size_t most = data->turned.rows;
+    for (size_t row0 = group0 * most; row0 < group1 * most && row0 < data->n; row0 += most) {
+        const size_t left = data->n - row0, rows = left < most ? left : most;
+        const mnc_sparse_row *records[256];
+        for (size_t row = 0; row < rows; row++) records[row] = mnc_index_row(data, row0 + row);
+        const mnc_columns group = mnc_columns_from(&data->turned, row0);
+        turn_group(data, records, rows, 0, data->features, &group,
+                   (uint32_t)(data->offsets[row0] - row0 * data->blocks), true);
     }
 }
 

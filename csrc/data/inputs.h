@@ -21,6 +21,7 @@ struct mnc_data {
     size_t *offsets;
     mnc_sparse_row *stream;
     uint64_t nonzeros;
+    mnc_columns turned; /* of the index, in the order of the rows; rows 0: not made */
     /* what is to be learned */
     size_t columns; /* classes, or columns of the targets; 0: none */
     int32_t *labels;
@@ -55,10 +56,18 @@ static inline const mnc_sparse_row *mnc_index_row(const mnc_data *data, size_t r
 bool mnc_data_mostly_zero(const mnc_data *data, size_t first, size_t n);
 void mnc_data_find(const mnc_data *data, size_t row, mnc_sparse_row *record);
 
+/* The columns of row `row`, which begins a group, and those after it. */
+static inline mnc_columns mnc_columns_from(const mnc_columns *c, size_t row) {
+    const size_t group = row / c->rows * c->features;
+    return (mnc_columns){c->entries, c->begin + group, c->end + group, c->features, c->rows};
+}
+
 /* Turns records of rows 0 ... rows - 1 into columns, for features k0 ... k1 - 1, where k0 begins a block. Their entries
  * begin at entries[k0 * rows], so that threads can turn parts of their own. */
 void mnc_index_turn(const mnc_data *data, const mnc_sparse_row *const *records, size_t rows, size_t k0, size_t k1,
                     mnc_columns *columns);
+/* Turns groups group0 ... group1 - 1 of all rows of the index into data->turned. */
+void mnc_index_turn_groups(mnc_data *data, size_t group0, size_t group1);
 
 /* x[0 ... features) of one row as reals, zeros up to ld. */
 void mnc_data_row(const mnc_data *data, size_t row, mnc_real *out, size_t ld);

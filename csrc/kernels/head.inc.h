@@ -102,17 +102,29 @@ MNC_INLINE vf head_inner_product(const mnc_head_args *h, const MNC_REAL *z, MNC_
     return vf_mul(loss, vf_set1((MNC_REAL)h->batch));
 }
 
-/* Is the first largest output at the first largest target? Of one output: is it on the target's side of 1/2? */
-MNC_INLINE bool head_correct(const mnc_head_args *h, const MNC_REAL *row, size_t id) {
-    const MNC_REAL *target = h->labels ? NULL : (const MNC_REAL *)h->targets + id * h->classes;
-    size_t best = 0, right = 0;
-    if (target && h->head == MNC_HEAD_BINARY_CROSS_ENTROPY && h->classes == 1)
-        return (row[0] > 0) == (target[0] > (MNC_REAL)0.5);
-    for (size_t j = 1; j < h->classes; j++) {
-        if (row[best] < row[j]) best = j;
-        if (target && target[right] < target[j]) right = j;
+/* In each lane the first j with the largest x[j][16], or, if there is but one, whether it is above `half`. */
+MNC_INLINE vf head_answer(size_t classes, const MNC_REAL *x, MNC_REAL half, bool binary) {
+    vf max = vf_load(x), best = vf_set1(0);
+    if (binary && classes == 1) return vf_select(vf_lt(vf_set1(half), max), vf_set1(1), best);
+    for (size_t j = 1; j < classes; j++) {
+        const vf next = vf_load(x + j * 16);
+        const vm above = vf_lt(max, next);
+        max = vf_select(above, next, max);
+        best = vf_select(above, vf_set1((MNC_REAL)j), best);
     }
-    return best == (target ? right : (size_t)h->labels[id]);
+    return best;
+}
+
+/* Are answers those that t[j][16] asks for? A label's answer is itself. */
+MNC_INLINE void head_compare(const mnc_head_args *h, size_t row0, size_t n, vf answer, const MNC_REAL *t) {
+    const bool binary = h->head == MNC_HEAD_BINARY_CROSS_ENTROPY;
+    MNC_REAL given[16], right[16];
+    vf_store(given, answer);
+    if (!h->labels) vf_store(right, head_answer(h->classes, t, (MNC_REAL)0.5, binary));
+    for (size_t s = 0; s < n; s++) {
+        const MNC_REAL wanted = h->labels ? (MNC_REAL)h->labels[head_id(h, row0 + s)] : right[s];
+        h->correct[row0 + s] = h->head != MNC_HEAD_INNER_PRODUCT && given[s] == wanted;
+    }
 }
 
 /* Deltas of n samples from t[j][16] to rows, times f. */
@@ -124,12 +136,13 @@ MNC_INLINE void head_store_delta(const mnc_head_args *h, size_t row0, size_t n, 
     }
 }
 
-MNC_INLINE void head_store_outputs(const mnc_head_args *h, size_t row0, size_t n, const MNC_REAL *e, vf sum) {
-    MNC_REAL sums[16];
-    vf_store(sums, sum);
+/* e / sum, by way of t[j][16]. */
+MNC_INLINE void head_store_outputs(const mnc_head_args *h, size_t row0, size_t n, const MNC_REAL *e, MNC_REAL *t,
+                                   vf sum) {
+    for (size_t j = 0; j < h->classes; j++) vf_store(t + j * 16, vf_div(vf_load(e + j * 16), sum));
     for (size_t s = 0; s < n; s++) {
         MNC_REAL *out = (MNC_REAL *)h->outputs + (row0 + s) * h->classes;
-        for (size_t j = 0; j < h->classes; j++) out[j] = e[j * 16 + s] / sums[s];
+        for (size_t j = 0; j < h->classes; j++) out[j] = t[j * 16 + s];
     }
 }
 
@@ -148,15 +161,17 @@ static void MNC_K(head)(const mnc_head_args *h) {
         const size_t n = h->row1 - row < 16 ? h->row1 - row : 16;
         vf sum = vf_set1(0), loss = sum;
         head_load(h, row, n, z);
+        const vf answer = head_answer(h->classes, z, 0, binary);
         if (softmax) sum = head_softmax(h->classes, z, e);
         if (binary) sum = head_sigmoid(h->classes, z, e);
-        if (h->outputs && !raw) head_store_outputs(h, row, n, e, sum);
+        if (h->outputs && !raw) head_store_outputs(h, row, n, e, t, sum);
         if (!scored) continue;
         MNC_REAL weight[16], losses[16];
         for (size_t s = 0; s < 16; s++)
             weight[s] = h->weights && s < n ? ((const MNC_REAL *)h->weights)[head_id(h, row + s)] : 1;
         const vf w = vf_load(weight), scale = vf_div(w, vf_set1((MNC_REAL)h->batch));
         head_targets(h, row, n, t);
+        head_compare(h, row, n, answer, t);
         switch (h->head) {
         case MNC_HEAD_SOFTMAX_CROSS_ENTROPY: loss = head_cross_entropy(h, z, e, t, sum, scale); break;
         case MNC_HEAD_MEAN_SQUARED_ERROR: loss = head_squared_error(h, z, t, scale); break;
@@ -164,11 +179,7 @@ static void MNC_K(head)(const mnc_head_args *h) {
         case MNC_HEAD_INNER_PRODUCT: loss = head_inner_product(h, z, t, w); break;
         }
         vf_store(losses, loss);
-        for (size_t s = 0; s < n; s++) {
-            const MNC_REAL *outputs = (const MNC_REAL *)h->a + (row + s) * h->ld;
-            h->losses[row + s] = (double)weight[s] * (double)losses[s];
-            h->correct[row + s] = h->head != MNC_HEAD_INNER_PRODUCT && head_correct(h, outputs, head_id(h, row + s));
-        }
+        for (size_t s = 0; s < n; s++) h->losses[row + s] = (double)weight[s] * (double)losses[s];
         if (h->delta) head_store_delta(h, row, n, t);
     }
 }

@@ -27,9 +27,6 @@ enum {
     MNC_FORWARD_BLOCKS = 36,
     /* Blocks times panels of a gradient under way, 36 KiB of floats: they stay in the first-level cache. */
     MNC_GRADIENT_BLOCKS = 12,
-    /* Rows that are turned into columns together: their deltas for MNC_SPARSE_PANELS panels, 16 KiB, stay in the
-     * first-level cache. At most 256. */
-    MNC_TURN_ROWS = 64,
     /* Samples whose deltas a delta kernel transposes at once. */
     MNC_DELTA_ROWS = 128,
 };
@@ -50,14 +47,17 @@ typedef struct mnc_sparse {
     size_t ld;
 } mnc_sparse;
 
-/* The records of a chunk turned round: for each group of MNC_TURN_ROWS rows and each feature the entries
- * row << 8 | code, rows ascending and counted from the group's first. Those of feature k in group i are
- * entries[begin[i * features + k]] up to, not including, entries[end[i * features + k]]. */
+/* Records turned round: for each group of `rows` rows (at most 256) and each feature the entries row << 8 | code, rows
+ * ascending and counted from the group's first. Those of feature k in group i are entries[begin[i * features + k]] up
+ * to, not including, entries[end[i * features + k]]. */
 typedef struct mnc_columns {
     uint16_t *entries;
     uint32_t *begin, *end;
-    size_t features;
+    size_t features, rows;
 } mnc_columns;
+
+/* Rows that are best turned together: their deltas for so many panels, 16 KiB of floats, stay in the first-level cache. */
+static inline size_t mnc_turn_rows(size_t panels) { return panels == 1 ? 256 : panels == 2 ? 128 : 64; }
 
 /* z = x w + bias for a range of rows and panels. */
 typedef struct mnc_product {

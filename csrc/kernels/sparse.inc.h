@@ -170,29 +170,70 @@ static void MNC_K(sparse_gradient)(mnc_real *g, const mnc_sparse *x, size_t bloc
 #undef CASE
 }
 
-/* A feature's chains over one group of rows; they go on from g unless the group is the first. */
-MNC_INLINE void column_group(const int n, MNC_REAL *g, const uint16_t *entry, const uint16_t *end,
-                             const MNC_REAL *table, const MNC_REAL *delta, bool first) {
+/* What the lists of one group of rows share; g is that of feature 0. */
+typedef struct {
+    MNC_REAL *g;
+    const uint16_t *entries;
+    const uint32_t *begin, *end;
+    const MNC_REAL *table, *delta;
+    bool first; /* else the chains go on from g */
+} column_job;
+
+/* A list on its way: the entries still to come, and its chains. */
+typedef struct {
+    const uint16_t *at;
+    size_t left;
     vf sum[MNC_SPARSE_PANELS];
+} column_stream;
+
+MNC_INLINE void column_entry(const int n, const column_job *job, size_t i, column_stream *s) {
+    const vf x = vf_set1(job->table[s->at[i] & 255]);
+    const MNC_REAL *d = job->delta + (size_t)(s->at[i] >> 8) * (size_t)(n * MNC_PANEL);
 #pragma GCC unroll 8
-    for (int j = 0; j < n; j++) sum[j] = first ? vf_set1(0) : vf_load(g + j * MNC_PANEL);
-    for (; entry < end; entry++) {
-        const vf x = vf_set1(table[*entry & 255]);
-        const MNC_REAL *d = delta + (size_t)(*entry >> 8) * (size_t)(n * MNC_PANEL);
+    for (int j = 0; j < n; j++) s->sum[j] = vf_fma(x, vf_load(d + j * MNC_PANEL), s->sum[j]);
+}
+
+/* The lists of m features side by side, as long as all of them last: few chains would wait for their own latency. */
+MNC_INLINE void column_lists(const int n, const int m, const column_job *job, size_t k) {
+    column_stream s[MNC_SPARSE_CHAINS];
+    size_t common = SIZE_MAX;
 #pragma GCC unroll 8
-        for (int j = 0; j < n; j++) sum[j] = vf_fma(x, vf_load(d + j * MNC_PANEL), sum[j]);
+    for (int r = 0; r < m; r++) {
+        s[r].at = job->entries + job->begin[k + (size_t)r];
+        s[r].left = job->end[k + (size_t)r] - job->begin[k + (size_t)r];
+        common = s[r].left < common ? s[r].left : common;
+#pragma GCC unroll 8
+        for (int j = 0; j < n; j++)
+            s[r].sum[j] =
+                job->first ? vf_set1(0) : vf_load(job->g + (k + (size_t)r) * (size_t)(n * MNC_PANEL) + j * MNC_PANEL);
     }
+    for (size_t i = 0; i < common; i++)
 #pragma GCC unroll 8
-    for (int j = 0; j < n; j++) vf_store(g + j * MNC_PANEL, sum[j]);
+        for (int r = 0; r < m; r++) column_entry(n, job, i, &s[r]);
+#pragma GCC unroll 8
+    for (int r = 0; r < m; r++) {
+        for (size_t i = common; i < s[r].left; i++) column_entry(n, job, i, &s[r]);
+#pragma GCC unroll 8
+        for (int j = 0; j < n; j++)
+            vf_store(job->g + (k + (size_t)r) * (size_t)(n * MNC_PANEL) + j * MNC_PANEL, s[r].sum[j]);
+    }
 }
 
 MNC_INLINE void column_panels(const int n, MNC_REAL *g, const mnc_columns *c, const MNC_REAL *table, size_t k0,
                               size_t k1, const MNC_REAL *delta, size_t rows) {
-    for (size_t row = 0; row < rows; row += MNC_TURN_ROWS) {
-        const size_t group = row / MNC_TURN_ROWS * c->features;
-        for (size_t k = k0; k < k1; k++)
-            column_group(n, g + (k - k0) * (size_t)(n * MNC_PANEL), c->entries + c->begin[group + k],
-                         c->entries + c->end[group + k], table, delta + row * (size_t)(n * MNC_PANEL), row == 0);
+    const int m = MNC_SPARSE_CHAINS / n < 1 ? 1 : MNC_SPARSE_CHAINS / n;
+    for (size_t row = 0; row < rows; row += c->rows) {
+        const size_t group = row / c->rows * c->features + k0;
+        const column_job job = {.g = g,
+                                .entries = c->entries,
+                                .begin = c->begin + group,
+                                .end = c->end + group,
+                                .table = table,
+                                .delta = delta + row * (size_t)(n * MNC_PANEL),
+                                .first = row == 0};
+        size_t k = 0;
+        for (; k + (size_t)m <= k1 - k0; k += (size_t)m) column_lists(n, m, &job, k);
+        for (; k < k1 - k0; k++) column_lists(n, 1, &job, k);
     }
 }
 

@@ -14,8 +14,9 @@ typedef struct {
 typedef struct {
     mnc_data *data;
     size_t *counts;
+    size_t groups;
     finding *findings; /* [MNC_MAX_THREADS] */
-    enum { ENCODE, REMAP, COUNT, FILL } what;
+    enum { ENCODE, REMAP, COUNT, FILL, TURN } what;
 } job;
 
 static void run_part(void *argument, const mnc_team *team, size_t thread) {
@@ -33,6 +34,10 @@ static void run_part(void *argument, const mnc_team *team, size_t thread) {
         break;
     case COUNT: mnc_index_count(j->data, j->counts, row0, row1); break;
     case FILL: mnc_index_fill(j->data, row0, row1); break;
+    case TURN:
+        mnc_split(j->groups, 1, team->size, thread, &row0, &row1);
+        mnc_index_turn_groups(j->data, row0, row1);
+        break;
     }
 }
 
@@ -165,11 +170,32 @@ mnc_status mnc_data_view(mnc_data **out, mnc_context *context, mnc_dtype dtype, 
     return status;
 }
 
+mnc_status mnc_data_turn(mnc_data *data, mnc_context *context, size_t units, mnc_error *err) {
+    if (!data->offsets || data->turned.rows || data->nonzeros > UINT32_MAX) return MNC_OK;
+    const size_t rows = mnc_turn_rows(mnc_round16(units) / MNC_PANEL), groups = (data->n + rows - 1) / rows;
+    void *entries = NULL, *bounds = NULL;
+    size_t count = 0;
+    mnc_status status = mnc_size_mul(groups, data->features, &count) ? MNC_OK : mnc_fail_memory(err, SIZE_MAX);
+    if (status == MNC_OK) status = mnc_allocate_array(&entries, data->nonzeros, sizeof(uint16_t), err);
+    if (status == MNC_OK) status = mnc_allocate_array(&bounds, count, 2 * sizeof(uint32_t), err);
+    if (status != MNC_OK) {
+        mnc_release(entries);
+        return status;
+    }
+    uint32_t *const begin = bounds;
+    data->turned = (mnc_columns){entries, begin, begin + count, data->features, rows};
+    job j = {.data = data, .groups = groups};
+    run_job(context, &j, TURN, mnc_pool_threads(context->pool));
+    return MNC_OK;
+}
+
 void mnc_data_destroy(mnc_data *data) {
     if (!data) return;
     mnc_release(data->own_codes);
     mnc_release(data->offsets);
     mnc_release(data->stream);
+    mnc_release(data->turned.entries);
+    mnc_release(data->turned.begin); /* and end */
     mnc_release(data->labels);
     mnc_release(data->targets);
     mnc_release(data->weights);

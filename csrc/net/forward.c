@@ -73,7 +73,7 @@ static void find_sparse(const mnc_pass *pass, size_t row0, size_t row1) {
 void mnc_pass_prefetch(const mnc_pass *pass, size_t part, size_t parts) {
     enum { LINES = 12 }; /* a record of MNIST has 167 words on average */
     size_t begin, end;
-    if (!pass->plan->sparse || pass->plan->found) return;
+    if (!pass->plan->sparse || pass->plan->found || !pass->ids) return;
     mnc_split(pass->following, 1, parts, part, &begin, &end);
     for (size_t row = begin; row < end; row++) {
         const char *record = (const char *)mnc_index_row(pass->data, row_id(pass, pass->rows + row));
@@ -91,7 +91,8 @@ static void turn_own(mnc_pass *pass, const mnc_sparse_row *const *records) {
     pass->columns = (mnc_columns){.entries = (uint16_t *)base,
                                   .begin = (uint32_t *)(base + plan->columns_begin),
                                   .end = (uint32_t *)(base + plan->columns_end),
-                                  .features = features};
+                                  .features = features,
+                                  .rows = mnc_turn_rows(pass->model->steps[0].panels)};
     mnc_split(features, MNC_FEATURE_BLOCK, pass->team->size, pass->thread, &k0, &k1);
     mnc_index_turn(pass->data, records, pass->rows, k0, k1, &pass->columns);
 }
@@ -121,7 +122,10 @@ void mnc_pass_inputs(mnc_pass *pass) {
                                     .ld = pass->data->features};
     else if (plan->assembled && !plan->found)
         pass->sparse.table = mnc_scratch(pass, plan->table);
-    if (plan->turned) turn_own(pass, pointers);
+    if (plan->turned)
+        turn_own(pass, pointers);
+    else if (plan->by_columns)
+        pass->columns = mnc_columns_from(&pass->data->turned, pass->first);
 }
 
 /* ---------------------------------------------------------------- steps */

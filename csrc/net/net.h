@@ -33,13 +33,14 @@ typedef struct mnc_step {
 /* Scratch of one kind of pass. Offsets count bytes in the arena. */
 typedef struct mnc_plan {
     char *arena;
-    size_t rows;    /* capacity: rows of a batch, or of a chunk of it */
-    size_t threads; /* capacity */
-    bool inference; /* outputs only: without derivatives and deltas */
-    bool sparse;    /* step 0 reads records of non-zero inputs: */
-    bool found;     /* found for each chunk, in data that have no index */
-    bool assembled; /* inputs are put together for each chunk: in x if dense, in records if found or with dropout */
-    bool turned;    /* and the first layer's gradient columns of them */
+    size_t rows;     /* capacity: rows of a batch, or of a chunk of it */
+    size_t threads;  /* capacity */
+    bool inference;  /* outputs only: without derivatives and deltas */
+    bool sparse;     /* step 0 reads records of non-zero inputs: */
+    bool found;      /* found for each chunk, in data that have no index */
+    bool assembled;  /* inputs are put together for each chunk: in x if dense, in records if found or with dropout */
+    bool by_columns; /* the first layer's gradient takes columns of them: */
+    bool turned;     /* made for each chunk, else those of the data */
     bool with_dx;
     size_t *a, *f, *delta, *xhat; /* one per step, inside `offsets` */
     size_t *offsets;
@@ -127,10 +128,11 @@ void mnc_write_real(const mnc_model *model, void *base, size_t i, double value);
 double mnc_panel_penalty(const mnc_model *model, const mnc_step *step, size_t panel);
 
 /* ---------------------------------------------------------------- plan.c */
-/* What a pass takes: the fields of these names of an mnc_plan. */
+/* What a pass takes: the fields of these names of an mnc_plan. in_groups: each chunk begins and ends with groups of
+ * data->turned. */
 typedef struct mnc_plan_need {
     size_t rows, threads;
-    bool inference, found, with_dx;
+    bool inference, found, with_dx, in_groups;
 } mnc_plan_need;
 
 /* Makes *plan fit for passes over data; keeps it if it already is. */

@@ -55,7 +55,8 @@ static void lay_out_inputs(const mnc_model *model, mnc_plan *plan, mnc_layout *l
     plan->records = reserve_matrix(layout, plan->sparse && plan->assembled ? plan->rows : 0, plan->record_stride,
                                    sizeof(mnc_sparse_row));
     if (plan->turned) {
-        const size_t bounds = (plan->rows + MNC_TURN_ROWS - 1) / MNC_TURN_ROWS * data->features;
+        const size_t together = mnc_turn_rows(model->steps[0].panels);
+        const size_t bounds = (plan->rows + together - 1) / together * data->features;
         mnc_layout own = {0, false};
         mnc_reserve(&own, plan->rows * data->features, sizeof(uint16_t)); /* at 0 */
         plan->columns_begin = mnc_reserve(&own, bounds, sizeof(uint32_t));
@@ -80,7 +81,8 @@ static void lay_out_threads(const mnc_model *model, mnc_plan *plan, mnc_layout *
         plan->gradient = mnc_reserve(&own, (size_t)MNC_GRADIENT_BLOCKS * MNC_FEATURE_BLOCK * MNC_PANEL, size);
         const size_t rows = plan->rows < MNC_DELTA_ROWS ? (plan->rows + 31) / 32 * 32 : MNC_DELTA_ROWS;
         plan->transposed = reserve_matrix(&own, rows, ld, size);
-        plan->packed = reserve_matrix(&own, plan->turned ? plan->rows : 0, (size_t)MNC_SPARSE_PANELS * MNC_PANEL, size);
+        plan->packed =
+            reserve_matrix(&own, plan->by_columns ? plan->rows : 0, (size_t)MNC_SPARSE_PANELS * MNC_PANEL, size);
     }
     plan->thread_stride = own.bytes;
     plan->thread = mnc_reserve(layout, plan->threads, own.bytes);
@@ -91,7 +93,7 @@ static void lay_out_threads(const mnc_model *model, mnc_plan *plan, mnc_layout *
 static bool serves(const mnc_plan *have, const mnc_plan *need) {
     return have->arena && have->rows >= need->rows && have->threads >= need->threads && have->sparse == need->sparse &&
            have->found == need->found && have->assembled == need->assembled && have->inference == need->inference &&
-           have->turned == need->turned && (have->with_dx || !need->with_dx);
+           have->turned == need->turned && have->by_columns == need->by_columns && (have->with_dx || !need->with_dx);
 }
 
 mnc_status mnc_plan_prepare(const mnc_model *model, mnc_plan *plan, const mnc_data *data, const mnc_plan_need *what,
@@ -103,8 +105,13 @@ mnc_status mnc_plan_prepare(const mnc_model *model, mnc_plan *plan, const mnc_da
                      .with_dx = what->with_dx};
     need.found = need.sparse && !data->offsets;
     need.assembled = !need.sparse || need.found || (!need.inference && model->spec.input_dropout > 0);
-    need.turned = need.sparse && !need.inference && model->steps[0].panels > 1 && need.rows >= MNC_LEAST_TURNED &&
-                  need.rows <= MNC_MOST_TURNED && model->spec.reduce_rows % MNC_TURN_ROWS == 0;
+    const size_t panels = model->steps[0].panels;
+    need.by_columns = need.sparse && !need.inference && need.rows >= MNC_LEAST_TURNED && need.rows <= MNC_MOST_TURNED &&
+                      model->spec.reduce_rows % mnc_turn_rows(panels) == 0;
+    if (need.assembled || !what->in_groups || data->turned.rows != mnc_turn_rows(panels)) {
+        need.by_columns &= panels > 1;
+        need.turned = need.by_columns;
+    }
     if (serves(plan, &need)) return MNC_OK;
     void *offsets = NULL, *arena = NULL;
     mnc_status status = mnc_allocate_array(&offsets, 4 * model->n_steps, sizeof(size_t), err);

@@ -13,10 +13,11 @@ static double now(void) {
 }
 
 static mnc_status prepare(mnc_model *model, const mnc_data *data, size_t batch, bool training, bool with_dx,
-                          mnc_error *err) {
+                          bool in_groups, mnc_error *err) {
     const mnc_plan_need need = {.rows = mnc_plan_chunk(model, batch, training),
                                 .threads = mnc_pool_threads(model->context->pool),
-                                .with_dx = with_dx};
+                                .with_dx = with_dx,
+                                .in_groups = in_groups};
     return mnc_plan_prepare(model, &model->train, data, &need, err);
 }
 
@@ -169,11 +170,18 @@ static mnc_status need_gradients(mnc_model *model, mnc_error *err) {
     return status;
 }
 
+/* Do the chunks of all batches begin and end with groups of the columns of the data? */
+static bool in_groups(const mnc_model *model, const mnc_job *job, size_t batch) {
+    const size_t rows = job->data->turned.rows;
+    return rows && !job->order && model->spec.reduce_rows % rows == 0 && (batch == job->n || batch % rows == 0) &&
+           (job->n == job->data->n || job->n % rows == 0);
+}
+
 mnc_status mnc_fit(mnc_model *model, mnc_job *job, mnc_error *err) {
     mnc_status status = check_job(model, job, err);
     if (status != MNC_OK) return status;
     const size_t batch = job->batch_size < job->n ? job->batch_size : job->n;
-    status = prepare(model, job->data, batch, true, false, err);
+    status = prepare(model, job->data, batch, true, false, in_groups(model, job, batch), err);
     const bool stores = batch > model->spec.reduce_rows || mnc_clips_norms(&model->optimizer);
     if (status == MNC_OK && stores) status = need_gradients(model, err);
     if (status != MNC_OK) return status;
@@ -258,7 +266,7 @@ static mnc_status run_single(single_run *run, mnc_error *err) {
     mnc_model *model = run->model;
     mnc_status status = mnc_data_check(model, run->data, run->gradients, err);
     if (status == MNC_OK) status = check_order(run->data, run->order, run->n, err);
-    if (status == MNC_OK) status = prepare(model, run->data, run->n, run->training, run->dx != NULL, err);
+    if (status == MNC_OK) status = prepare(model, run->data, run->n, run->training, run->dx != NULL, false, err);
     if (status == MNC_OK && run->gradients) status = need_gradients(model, err);
     if (status != MNC_OK) return status;
     run_team(model, mnc_plan_team(model, run->data, run->n, true), single_task, run);

@@ -41,12 +41,6 @@ static void consume(const mnc_pass *pass, const mnc_sink *sink, size_t offset, s
         pass->tally->counters.stores++;
 }
 
-/* The columns of row `row` and those after it. */
-static mnc_columns columns_from(const mnc_columns *c, size_t row) {
-    const size_t group = row / MNC_TURN_ROWS * c->features;
-    return (mnc_columns){c->entries, c->begin + group, c->end + group, c->features};
-}
-
 /* The deltas of panels panel0 ... panel1 - 1, one row behind the other: in place, rows would compete for few sets of the
  * cache where ld is a power of two. */
 static void pack_deltas(const mnc_pass *pass, size_t panel0, size_t panel1) {
@@ -69,15 +63,15 @@ static void dense_block(const mnc_pass *pass, const mnc_sink *sink, size_t s, si
     const mnc_layer *layer = &step->layer;
     const char *delta = mnc_scratch(pass, pass->plan->delta[s]);
     char *g = mnc_thread_scratch(pass, pass->plan->gradient);
-    const bool sparse = s == 0 && pass->plan->sparse, turned = s == 0 && pass->plan->turned;
+    const bool sparse = s == 0 && pass->plan->sparse, columns = s == 0 && pass->plan->by_columns;
     for (size_t row0 = 0; row0 < pass->rows; row0 += model->spec.reduce_rows) {
         const size_t left = pass->rows - row0, rows = left < model->spec.reduce_rows ? left : model->spec.reduce_rows;
         const bool first = sink->first && row0 == 0, last = sink->last && rows == left;
-        if (turned) {
+        if (columns) {
             const size_t width = (panel1 - panel0) * MNC_PANEL;
-            const mnc_columns columns = columns_from(&pass->columns, row0);
+            const mnc_columns from = mnc_columns_from(&pass->columns, row0);
             pass->tally->counters.sparse_gradient++;
-            k->column_gradient(g, &columns, pass->sparse.table, k0, k1,
+            k->column_gradient(g, &from, pass->sparse.table, k0, k1,
                                mnc_at(model, mnc_thread_scratch(pass, pass->plan->packed), row0 * width), rows,
                                panel1 - panel0);
         } else if (sparse) {
@@ -109,7 +103,7 @@ static void update_first(const mnc_pass *pass, const mnc_sink *sink, size_t pane
     for (size_t panel = panel0; panel < panel1; panel += MNC_SPARSE_PANELS) {
         const size_t end = panel1 - panel < MNC_SPARSE_PANELS ? panel1 : panel + MNC_SPARSE_PANELS;
         const size_t blocks = MNC_GRADIENT_BLOCKS / (end - panel), width = blocks * MNC_FEATURE_BLOCK;
-        if (pass->plan->turned) pack_deltas(pass, panel, end);
+        if (pass->plan->by_columns) pack_deltas(pass, panel, end);
         for (size_t k = k0; k < k1; k += width) {
             dense_block(pass, sink, 0, k, k1 - k < width ? k1 : k + width, panel, end);
             if (panel == panel0) mnc_pass_prefetch(pass, (k - k0) / width, (k1 - k0 + width - 1) / width);

@@ -6,18 +6,18 @@
 typedef struct data_arguments {
     PyObject *x, *table, *labels, *targets, *weights;
     mncpy_choice dtype;
-    size_t classes;
+    size_t classes, units;
     const char *isa;
     int view;
 } data_arguments;
 
 static int parse_arguments(PyObject *args, PyObject *keywords, data_arguments *a) {
-    char *names[] = {"x", "dtype", "table", "labels", "classes", "targets", "weights", "isa", "view", NULL};
+    char *names[] = {"x", "dtype", "table", "labels", "classes", "targets", "weights", "isa", "view", "units", NULL};
     PyObject **const optional[] = {&a->table, &a->labels, &a->targets, &a->weights};
     *a = (data_arguments){.dtype = mncpy_dtype_choice()};
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|$O&OOO&OOzp:Data", names, &a->x, mncpy_to_choice, &a->dtype,
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O|$O&OOO&OOzpO&:Data", names, &a->x, mncpy_to_choice, &a->dtype,
                                      &a->table, &a->labels, mncpy_to_size, &a->classes, &a->targets, &a->weights,
-                                     &a->isa, &a->view))
+                                     &a->isa, &a->view, mncpy_to_size, &a->units))
         return -1;
     for (size_t i = 0; i < sizeof optional / sizeof *optional; i++)
         if (*optional[i] == Py_None) *optional[i] = NULL;
@@ -60,8 +60,9 @@ static int set_inputs(data_object *self, const data_arguments *a) {
     self->x = Py_NewRef(a->x);
     mnc_context *const context = mncpy_context_pointer(self->context);
     PyThreadState *const detached = PyEval_SaveThread();
-    const mnc_status status = (a->view ? mnc_data_view : mnc_data_create)(&self->data, context, self->dtype, element,
-                                                                          x.data, x.rows, x.cols, table.data, &err);
+    mnc_status status = (a->view ? mnc_data_view : mnc_data_create)(&self->data, context, self->dtype, element, x.data,
+                                                                    x.rows, x.cols, table.data, &err);
+    if (status == MNC_OK && a->units) status = mnc_data_turn(self->data, context, a->units, &err);
     PyEval_RestoreThread(detached);
     return status == MNC_OK ? 0 : fail((PyObject *)self, &err);
 }
@@ -152,10 +153,12 @@ static PyGetSetDef data_getset[] = {
 
 static const char data_doc[] =
     "Data(x, *, dtype='float32', table=None, labels=None, classes=0, targets=None, weights=None, isa=None, "
-    "view=False)\n--\n\n"
+    "view=False, units=0)\n--\n\n"
     "Inputs with optional labels or targets and weights. x: uint8, float32 or float64 (n, features);\n"
     "it is borrowed, not copied, and must not be changed while the object lives. view: it is used once, so that an\n"
-    "index of its non-zero elements would not pay.";
+    "index of its non-zero elements would not pay. units: if not 0, networks with so many units in the first layer "
+    "will\n"
+    "train on all rows in order, more than once, in long batches.";
 
 static PyType_Slot data_slots[] = {
     {Py_tp_doc, (void *)data_doc},         {Py_tp_new, (void *)data_new}, {Py_tp_traverse, (void *)data_traverse},

@@ -15,25 +15,34 @@
 
 /* ---------------------------------------------------------------- arguments */
 
-/* The rows of a Data in some order. The order is a copy, checked: another thread could change the array while the core
- * is at work. */
+/* The rows of a Data in some order; NULL: the first n as they are. The order is a copy, checked: another thread could
+ * change the array while the core is at work. */
 typedef struct selection {
     const data_object *data;
     uint32_t *order;
     size_t n;
 } selection;
 
-static int check_order(const selection *rows) {
-    for (size_t i = 0; i < rows->n; i++)
+static void free_order(selection *rows) {
+    PyMem_Free(rows->order);
+    rows->order = NULL;
+}
+
+static int check_order(selection *rows) {
+    bool as_they_are = true;
+    for (size_t i = 0; i < rows->n; i++) {
+        as_they_are &= rows->order[i] == i;
         if (rows->order[i] >= rows->data->rows) {
             PyErr_Format(PyExc_ValueError, "order[%zu] is %lu, but the data has %zu rows", i,
                          (unsigned long)rows->order[i], rows->data->rows);
             return -1;
         }
+    }
+    if (as_they_are) free_order(rows);
     return 0;
 }
 
-/* To be freed with PyMem_Free(rows->order). */
+/* To be freed with free_order. */
 static int select_rows(network_object *self, PyObject *data, PyObject *order, bool needs_targets, selection *rows) {
     mncpy_array view;
     rows->data = mncpy_data_argument(self, data, needs_targets);
@@ -50,7 +59,7 @@ static int select_rows(network_object *self, PyObject *data, PyObject *order, bo
     }
     memcpy(rows->order, view.data, view.cols * sizeof *rows->order);
     if (check_order(rows) == 0) return 0;
-    PyMem_Free(rows->order);
+    free_order(rows);
     return -1;
 }
 
@@ -186,7 +195,7 @@ PyObject *mncpy_network_fit(PyObject *op, PyObject *args) {
     }
     if (select_rows(self, data, order, true, &rows) < 0) return NULL;
     PyObject *const result = fit_rows(self, &rows, batch_size, rates, report, &before);
-    PyMem_Free(rows.order);
+    free_order(&rows);
     return result;
 }
 
@@ -222,7 +231,7 @@ PyObject *mncpy_network_gradients(PyObject *op, PyObject *args) {
         result = status == MNC_OK ? Py_BuildValue("(dO)", loss, dx) : mnc_raise(mncpy_state_of(op), &err, NULL);
     }
     Py_XDECREF(dx);
-    PyMem_Free(rows.order);
+    free_order(&rows);
     return result;
 }
 
@@ -245,6 +254,6 @@ PyObject *mncpy_network_forward_training(PyObject *op, PyObject *args) {
         result = status == MNC_OK ? Py_NewRef(outputs) : mnc_raise(mncpy_state_of(op), &err, NULL);
     }
     Py_XDECREF(outputs);
-    PyMem_Free(rows.order);
+    free_order(&rows);
     return result;
 }

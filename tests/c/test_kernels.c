@@ -258,12 +258,14 @@ static void column_gradient(bench *b, const mnc_kernels *k) {
     const size_t panels = random_between(&b->random, 1, MNC_SPARSE_PANELS), width = panels * MNC_PANEL;
     const size_t k0 = random_below(&b->random, s.inputs), k1 = random_between(&b->random, k0 + 1, s.inputs);
     const size_t half = random_below(&b->random, x.blocks) * MNC_FEATURE_BLOCK, n = (k1 - k0) * width;
-    const size_t bounds = (s.rows + MNC_TURN_ROWS - 1) / MNC_TURN_ROWS * s.inputs;
+    const size_t together = random_between(&b->random, 1, 256);
+    const size_t bounds = (s.rows + together - 1) / together * s.inputs;
     const mnc_data data = {.blocks = x.blocks};
     mnc_columns columns = {.entries = take(b, s.rows * s.inputs, sizeof(uint16_t), BYTES),
                            .begin = take(b, bounds, sizeof(uint32_t), BYTES),
                            .end = take(b, bounds, sizeof(uint32_t), BYTES),
-                           .features = s.inputs};
+                           .features = s.inputs,
+                           .rows = together};
     mnc_index_turn(&data, x.coded.rows, s.rows, 0, half, &columns);
     mnc_index_turn(&data, x.coded.rows, s.rows, half, s.inputs, &columns);
     const mnc_real *delta = take_reals(b, s.rows * width, random_scale(b));
