@@ -317,6 +317,19 @@ def saturated_by_bias(x, y):
     return train(x, y, layers=mlp(activation="sigmoid", bias_initializer=mc.Constant(50.0)))
 
 
+@sabotage("initial_weights_too_large")
+def tanh_weights_deviation_1(x, y):
+    """The loss begins at less than five times that of guessing, but three quarters of the tanhs are flat."""
+    layers = mlp((100, 50), "tanh", kernel_initializer=mc.RandomNormal(stddev=1))
+    return train(x, y, layers=layers, optimizer=mc.SGD(0.01))
+
+
+@sabotage("dead_units")
+def rate_that_leaves_few_units(x, y):
+    """Five sixths of the first layer die early, the others learn."""
+    return train(x, y, layers=mlp((200, 100, 50)), optimizer=mc.Adam(0.02), epochs=5)
+
+
 @sabotage("dead_units")
 def dead_by_bias(x, y):
     return train(x, y, layers=mlp((64, 32), bias_initializer=mc.Constant(-100.0)))
@@ -332,6 +345,18 @@ def dead_by_hand(x, y):
 @sabotage("vanishing_gradients")
 def eight_sigmoids(x, y):
     return train(x, y, layers=mlp((64,) * 8, "sigmoid"), optimizer=mc.SGD(0.01))
+
+
+@sabotage("vanishing_gradients")
+def five_sigmoids(x, y):
+    return train(x, y, layers=mlp((64,) * 5, "sigmoid"), optimizer=mc.SGD(0.01))
+
+
+@sabotage("vanishing_gradients")
+def tiny_weights(x, y):
+    """What the last layer gets vanishes as the gradients do, so that all kernels have about the same gradient: none."""
+    layers = mlp((50,) * 8, "tanh", kernel_initializer=mc.RandomNormal(stddev=0.01))
+    return train(x, y, layers=layers, optimizer=mc.SGD(0.05))
 
 
 @sabotage("too_much_dropout")
@@ -367,6 +392,11 @@ def l1_1(x, y):
 @sabotage("too_much_penalty")
 def weight_decay_100(x, y):
     return train(x, y, optimizer=mc.AdamW(1e-3, weight_decay=100.0))
+
+
+@sabotage("too_much_penalty")
+def weight_decay_10(x, y):
+    return train(x, y, layers=mlp((128, 64)), optimizer=mc.AdamW(0.01, weight_decay=10.0), batch_size=64, epochs=5)
 
 
 # ---------------------------------------------------------------- healthy
@@ -492,6 +522,12 @@ def standardised_floats(x, y):
 @healthy
 def minus_one_to_one(x, y):
     return train(x / np.float32(127.5) - 1, y)
+
+
+@healthy
+def bright_images(x, y):
+    """Learned as well as others, which takes more epochs."""
+    return train(255 - x, y, epochs=20)
 
 
 @healthy
