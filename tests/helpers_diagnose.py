@@ -324,10 +324,10 @@ def tanh_weights_deviation_1(x, y):
     return train(x, y, layers=layers, optimizer=mc.SGD(0.01))
 
 
-@sabotage("dead_units")
+@sabotage("dead_units", "rate_too_high")
 def rate_that_leaves_few_units(x, y):
-    """Five sixths of the first layer die early, the others learn."""
-    return train(x, y, layers=mlp((200, 100, 50)), optimizer=mc.Adam(0.02), epochs=5)
+    """Nine tenths of the first layer die early, the others learn."""
+    return train(x, y, layers=mlp((200, 100, 50)), optimizer=mc.Adam(0.04), epochs=5)
 
 
 @sabotage("dead_units")
