@@ -130,6 +130,12 @@ def scale_one(x, y):
 
 
 @sabotage("unscaled_pixels")
+def scale_one_sigmoid(x, y):
+    """It learns, and its loss begins at that of guessing, as flat sigmoids keep it from being sure."""
+    return train(x, y, layers=mlp((128,), "sigmoid"), optimizer=mc.RMSprop(1e-3), epochs=5, scale=1.0)
+
+
+@sabotage("unscaled_pixels")
 def raw_in_use_only(x, y):
     return train(x, y, see=(x.astype(np.float32), y))
 
@@ -222,6 +228,13 @@ def one_hot_off_by_one(x, y):
 @sabotage("labels_off_by_one")
 def off_by_one_seen_with_right_labels(x, y):
     return train(x, (y.astype(int) + 1) % 10, see=(x, y))
+
+
+@sabotage("labels_off_by_one")
+def off_by_one_and_not_learned_yet(x, y):
+    """Some classes are still taken for others."""
+    x, y = x[:3000], y[:3000].astype(int)
+    return train(x, (y + 9) % 10, layers=mlp((128,), "sigmoid"), optimizer=mc.SGD(0.1), epochs=5, see=(x, y))
 
 
 @sabotage("labels_off_by_one")

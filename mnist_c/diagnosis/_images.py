@@ -4,6 +4,7 @@ import numpy as np
 
 from ._evidence import Evidence
 from ._report import Finding, alarm, note
+from ._units import flat_at_first
 
 # Pixels between 0 and 1 have a root mean square of 0.32 (MNIST) and 0.45 (Fashion-MNIST), standardised ones 1, raw ones
 # 80 and more, pixels divided by 255 twice 0.0013. The bounds lie between these in the middle, on a logarithmic scale.
@@ -15,8 +16,14 @@ OVERCONFIDENT = 5.0
 
 
 def unscaled(e: Evidence) -> Finding | None:
-    """Raw pixels with weights made for scaled ones. Small weights or batch normalisation make up for them."""
-    if e.root_mean_square < LARGE or not (e.poor or e.initial_loss > OVERCONFIDENT * np.log(e.classes)):
+    """Raw pixels with weights made for scaled ones. Small weights or batch normalisation make up for them.
+
+    Sigmoids and tanhs keep the loss usual, but are flat from the beginning.
+    """
+    if e.root_mean_square < LARGE:
+        return None
+    overconfident = e.initial_loss > OVERCONFIDENT * np.log(e.classes)
+    if not (e.poor or overconfident or flat_at_first(e)[1] > 0.5):
         return None
     return alarm(
         "unscaled_pixels",

@@ -92,6 +92,15 @@ def _relabelling(answers: Array, labels: Array, each: float) -> dict[int, int] |
     return taken if len(taken) >= 5 and different and hits >= CONSISTENT * len(labels) else None
 
 
+def _shift(answers: Array, labels: Array, classes: int) -> dict[int, int] | None:
+    """The same where all labels are as much too large: also for a model that has not learned every class."""
+    shares = [float((answers == (labels - up) % classes).mean()) for up in range(classes)]
+    up = int(np.argmax(shares))
+    if not up or shares[up] < CONSISTENT or classes < 5:
+        return None
+    return {int(c): int(c - up) % classes for c in np.unique(labels)}
+
+
 def relabelled(e: Evidence) -> Finding | None:
     """Labels that are a consistent renaming of the right ones: by what digits look like, or by what the model says."""
     counted_from_one = from_one(e)
@@ -99,7 +108,7 @@ def relabelled(e: Evidence) -> Finding | None:
         return counted_from_one
     readings = read_digits(e.inputs, e.plan.input_shape)
     by_eye = None if readings is None else _relabelling(readings, e.y, each=0.0)
-    by_model = _relabelling(e.answers, e.y, each=CONSISTENT)
+    by_model = _shift(e.answers, e.y, e.classes) or _relabelling(e.answers, e.y, each=CONSISTENT)
     taken = by_eye or by_model
     if taken is None:
         return None

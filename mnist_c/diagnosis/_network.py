@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..initializers import Zeros
 from ..layers import Dense
-from ._evidence import Array, Evidence
+from ._evidence import Evidence
 from ._images import LARGE
 from ._report import Finding, alarm, note
+from ._units import flat, flat_at_first, hidden
 
 # A unit counts as dead, or saturated, if it is so for all, or 95 %, of the sample.
 SATURATED = 0.95
@@ -25,33 +25,18 @@ class Layer(NamedTuple):
         return f"{self.stuck} of {self.units} units of {self.name} ({self.stuck / self.units:.0%})"
 
 
-def _hidden(e: Evidence, activations: tuple[str, ...]) -> list[tuple[str, str]]:
-    """(name, activation) of all layers but the last that have one of these."""
-    found = []
-    for layer in e.model.layers[:-1]:
-        function = getattr(layer, "activation", None)
-        if function is not None and function.name in activations and layer.name in e.layer_outputs:
-            found.append((layer.name, function.name))
-    return found
-
-
 def _dead(e: Evidence) -> list[Layer]:
     layers = []
-    for name, _ in _hidden(e, ("relu",)):
+    for name, _ in hidden(e, ("relu",)):
         stuck = (e.layer_outputs[name] == 0).all(axis=0)
         layers.append(Layer(name, int(stuck.sum()), len(stuck)))
     return layers
 
 
-def _flat(a: Array, activation: str) -> Array:
-    """Where the derivative is below 0.01 (sigmoid) or 0.02 (tanh), 4 and 2 % of its largest value."""
-    return np.asarray(np.abs(2 * a - 1) > 0.98 if activation == "sigmoid" else np.abs(a) > 0.99)
-
-
 def _saturated(e: Evidence) -> list[Layer]:
     layers = []
-    for name, activation in _hidden(e, ("sigmoid", "tanh")):
-        stuck = _flat(e.layer_outputs[name], activation).mean(axis=0) >= SATURATED
+    for name, activation in hidden(e, ("sigmoid", "tanh")):
+        stuck = flat(e.layer_outputs[name], activation).mean(axis=0) >= SATURATED
         layers.append(Layer(name, int(stuck.sum()), len(stuck)))
     return layers
 
@@ -146,7 +131,7 @@ def initial_weights(e: Evidence) -> Finding | None:
         f"{np.log(e.classes):.2f}"
     )
     if e.initial_loss <= 10 * np.log(e.classes):
-        name, share = _flat_at_first(e) if e.poor else ("", 0.0)
+        name, share = flat_at_first(e) if e.poor else ("", 0.0)
         if share <= 0.5:
             return None
         seen = f"with its initial weights {share:.0%} of what {name} gives is at the end of its range; {seen}"
@@ -157,15 +142,6 @@ def initial_weights(e: Evidence) -> Finding | None:
         "saturate.",
         "kernel_initializer='glorot_uniform' or 'he_normal', whose spread fits the number of inputs",
     )
-
-
-def _flat_at_first(e: Evidence) -> tuple[str, float]:
-    """The layer with the largest share of flat sigmoids or tanhs, and that share; 0 if biases may be the cause."""
-    if any(layer.bias_initializer != Zeros() for layer in e.model.layers if isinstance(layer, Dense)):
-        return "", 0.0
-    hidden = _hidden(e, ("sigmoid", "tanh"))
-    shares = ((name, float(_flat(e.initial_outputs[name], activation).mean())) for name, activation in hidden)
-    return max(shares, key=lambda pair: pair[1], default=("", 0.0))
 
 
 def penalty(e: Evidence) -> Finding | None:
