@@ -130,6 +130,12 @@ def scale_one(x, y):
 
 
 @sabotage("unscaled_pixels")
+def scale_one_sigmoid(x, y):
+    """It learns, and its loss begins at that of guessing, as flat sigmoids keep it from being sure."""
+    return train(x, y, layers=mlp((128,), "sigmoid"), optimizer=mc.RMSprop(1e-3), epochs=5, scale=1.0)
+
+
+@sabotage("unscaled_pixels")
 def raw_in_use_only(x, y):
     return train(x, y, see=(x.astype(np.float32), y))
 
@@ -225,6 +231,13 @@ def off_by_one_seen_with_right_labels(x, y):
 
 
 @sabotage("labels_off_by_one")
+def off_by_one_and_not_learned_yet(x, y):
+    """Some classes are still taken for others."""
+    x, y = x[:3000], y[:3000].astype(int)
+    return train(x, (y + 9) % 10, layers=mlp((128,), "sigmoid"), optimizer=mc.SGD(0.1), epochs=5, see=(x, y))
+
+
+@sabotage("labels_off_by_one")
 def classes_from_one(x, y):
     return train(x, y.astype(int) + 1, layers=[mc.Dense(64, "relu"), mc.Dense(11, "softmax")])
 
@@ -317,6 +330,19 @@ def saturated_by_bias(x, y):
     return train(x, y, layers=mlp(activation="sigmoid", bias_initializer=mc.Constant(50.0)))
 
 
+@sabotage("initial_weights_too_large")
+def tanh_weights_deviation_1(x, y):
+    """The loss begins at less than five times that of guessing, but three quarters of the tanhs are flat."""
+    layers = mlp((100, 50), "tanh", kernel_initializer=mc.RandomNormal(stddev=1))
+    return train(x, y, layers=layers, optimizer=mc.SGD(0.01))
+
+
+@sabotage("dead_units", "rate_too_high")
+def rate_that_leaves_few_units(x, y):
+    """Nine tenths of the first layer die early, the others learn."""
+    return train(x, y, layers=mlp((200, 100, 50)), optimizer=mc.Adam(0.04), epochs=5)
+
+
 @sabotage("dead_units")
 def dead_by_bias(x, y):
     return train(x, y, layers=mlp((64, 32), bias_initializer=mc.Constant(-100.0)))
@@ -332,6 +358,18 @@ def dead_by_hand(x, y):
 @sabotage("vanishing_gradients")
 def eight_sigmoids(x, y):
     return train(x, y, layers=mlp((64,) * 8, "sigmoid"), optimizer=mc.SGD(0.01))
+
+
+@sabotage("vanishing_gradients")
+def five_sigmoids(x, y):
+    return train(x, y, layers=mlp((64,) * 5, "sigmoid"), optimizer=mc.SGD(0.01))
+
+
+@sabotage("vanishing_gradients")
+def tiny_weights(x, y):
+    """What the last layer gets vanishes as the gradients do, so that all kernels have about the same gradient: none."""
+    layers = mlp((50,) * 8, "tanh", kernel_initializer=mc.RandomNormal(stddev=0.01))
+    return train(x, y, layers=layers, optimizer=mc.SGD(0.05))
 
 
 @sabotage("too_much_dropout")
@@ -367,6 +405,11 @@ def l1_1(x, y):
 @sabotage("too_much_penalty")
 def weight_decay_100(x, y):
     return train(x, y, optimizer=mc.AdamW(1e-3, weight_decay=100.0))
+
+
+@sabotage("too_much_penalty")
+def weight_decay_10(x, y):
+    return train(x, y, layers=mlp((128, 64)), optimizer=mc.AdamW(0.01, weight_decay=10.0), batch_size=64, epochs=5)
 
 
 # ---------------------------------------------------------------- healthy
@@ -492,6 +535,12 @@ def standardised_floats(x, y):
 @healthy
 def minus_one_to_one(x, y):
     return train(x / np.float32(127.5) - 1, y)
+
+
+@healthy
+def bright_images(x, y):
+    """Learned as well as others, which takes more epochs."""
+    return train(255 - x, y, epochs=20)
 
 
 @healthy

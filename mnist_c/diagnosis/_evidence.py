@@ -134,9 +134,7 @@ class Evidence:
 
     @cached_property
     def layer_outputs(self) -> dict[str, Array]:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # unscaled pixels are a finding, not a warning
-            return self.model.layer_outputs(self.images)
+        return _outputs(self.model, self.images)
 
     def skill(self, accuracy: float) -> float:
         """0 for guessing, 1 for what a nearest neighbour reaches."""
@@ -151,6 +149,12 @@ class Evidence:
     def failing(self) -> bool:
         """Nearer to guessing than to a nearest neighbour."""
         return self.skill(self.accuracy) < 0.5
+
+    @property
+    def penalised(self) -> bool:
+        """Whether anything draws weights to 0."""
+        penalties = (step[name] for step in self.plan.steps if step["kind"] == "dense" for name in ("l1", "l2"))
+        return any(penalties) or bool(getattr(self.model.optimizer, "weight_decay", 0.0))
 
     # ------------------------------------------------------------ the run
 
@@ -186,14 +190,20 @@ class Evidence:
     # ------------------------------------------------------------ experiments
 
     @cached_property
-    def _beginning(self) -> tuple[float, float, list[float]]:
-        state = fresh_copy(self.model)._state
+    def _untrained(self) -> "Sequential":
+        return fresh_copy(self.model)
+
+    @cached_property
+    def _beginning(self) -> tuple[float, float, list[float], float]:
+        state = self._untrained._state
         network = state.use_head(self.feed.head)
         order = np.arange(min(256, len(self.rows)), dtype=np.uint32)
         loss, _ = network.gradients(self.data, order, True, False)
-        kernels = [network.get("gradient", i) for i, tensor in enumerate(state.tensors) if tensor[1] == "kernel"]
-        sizes = [float(np.sqrt(np.square(kernel, dtype=np.float64).mean())) for kernel in kernels]
-        return loss - network.penalty(), network.penalty(), sizes
+        kernels, biases = (
+            [_size(network.get("gradient", i)) for i, tensor in enumerate(state.tensors) if tensor[1] == role]
+            for role in ("kernel", "bias")
+        )
+        return loss - network.penalty(), network.penalty(), kernels, biases[-1] if biases else 0.0
 
     @property
     def initial_loss(self) -> float:
@@ -209,6 +219,27 @@ class Evidence:
         """The root mean square of each kernel's gradients, first layer first, with these weights."""
         return self._beginning[2]
 
+    @property
+    def initial_bias_gradient(self) -> float:
+        """The same of the last biases; 0 where there are none."""
+        return self._beginning[3]
+
+    @cached_property
+    def initial_outputs(self) -> dict[str, Array]:
+        """What each layer gives with these weights."""
+        return _outputs(self._untrained, self.images)
+
     @cached_property
     def sweep(self) -> Sweep:
         return Sweep(self.model, self.images, self.y, self.rate)
+
+
+def _outputs(model: "Sequential", images: Array) -> dict[str, Array]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # unscaled pixels are a finding, not a warning
+        return model.layer_outputs(images)
+
+
+def _size(values: Array) -> float:
+    """Root mean square."""
+    return float(np.sqrt(np.square(values, dtype=np.float64).mean()))

@@ -71,18 +71,34 @@ def from_one(e: Evidence) -> Finding | None:
     )
 
 
-def _relabelling(answers: Array, labels: Array) -> dict[int, int] | None:
+def _relabelling(answers: Array, labels: Array, each: float) -> dict[int, int] | None:
     """Class -> what the images of that class are taken for, one to one, the most frequent pairs first; None unless
-    that is consistent, and another class at least once."""
+    that is consistent, and another class at least once.
+
+    each: what share of a class must go over into another one. A poor model confuses a class or two, but sends only
+    some of their images elsewhere.
+    """
     cells = count_cells(labels, answers, int(max(labels.max(), answers.max())) + 1)
+    images = cells.sum(axis=1)
     taken: dict[int, int] = {}
     hits = 0
     while cells.any():
         c, a = (int(k) for k in np.unravel_index(cells.argmax(), cells.shape))
         taken[c], hits = a, hits + int(cells[c, a])
+        if c != a and cells[c, a] < each * images[c]:
+            return None
         cells[c, :] = cells[:, a] = 0
     different = any(c != a for c, a in taken.items())
     return taken if len(taken) >= 5 and different and hits >= CONSISTENT * len(labels) else None
+
+
+def _shift(answers: Array, labels: Array, classes: int) -> dict[int, int] | None:
+    """The same where all labels are as much too large: also for a model that has not learned every class."""
+    shares = [float((answers == (labels - up) % classes).mean()) for up in range(classes)]
+    up = int(np.argmax(shares))
+    if not up or shares[up] < CONSISTENT or classes < 5:
+        return None
+    return {int(c): int(c - up) % classes for c in np.unique(labels)}
 
 
 def relabelled(e: Evidence) -> Finding | None:
@@ -91,8 +107,8 @@ def relabelled(e: Evidence) -> Finding | None:
     if counted_from_one is not None:
         return counted_from_one
     readings = read_digits(e.inputs, e.plan.input_shape)
-    by_eye = None if readings is None else _relabelling(readings, e.y)
-    by_model = _relabelling(e.answers, e.y)
+    by_eye = None if readings is None else _relabelling(readings, e.y, each=0.0)
+    by_model = _shift(e.answers, e.y, e.classes) or _relabelling(e.answers, e.y, each=CONSISTENT)
     taken = by_eye or by_model
     if taken is None:
         return None

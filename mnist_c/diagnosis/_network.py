@@ -8,6 +8,7 @@ from ..layers import Dense
 from ._evidence import Evidence
 from ._images import LARGE
 from ._report import Finding, alarm, note
+from ._units import flat, flat_at_first, hidden
 
 # A unit counts as dead, or saturated, if it is so for all, or 95 %, of the sample.
 SATURATED = 0.95
@@ -24,31 +25,18 @@ class Layer(NamedTuple):
         return f"{self.stuck} of {self.units} units of {self.name} ({self.stuck / self.units:.0%})"
 
 
-def _hidden(e: Evidence, activations: tuple[str, ...]) -> list[tuple[str, str]]:
-    """(name, activation) of all layers but the last that have one of these."""
-    found = []
-    for layer in e.model.layers[:-1]:
-        function = getattr(layer, "activation", None)
-        if function is not None and function.name in activations and layer.name in e.layer_outputs:
-            found.append((layer.name, function.name))
-    return found
-
-
 def _dead(e: Evidence) -> list[Layer]:
     layers = []
-    for name, _ in _hidden(e, ("relu",)):
+    for name, _ in hidden(e, ("relu",)):
         stuck = (e.layer_outputs[name] == 0).all(axis=0)
         layers.append(Layer(name, int(stuck.sum()), len(stuck)))
     return layers
 
 
 def _saturated(e: Evidence) -> list[Layer]:
-    """Where the derivative is below 0.01 (sigmoid) or 0.02 (tanh), 4 and 2 % of its largest value."""
     layers = []
-    for name, activation in _hidden(e, ("sigmoid", "tanh")):
-        a = e.layer_outputs[name]
-        flat = np.abs(2 * a - 1 if activation == "sigmoid" else a) > (0.98 if activation == "sigmoid" else 0.99)
-        stuck = flat.mean(axis=0) >= SATURATED
+    for name, activation in hidden(e, ("sigmoid", "tanh")):
+        stuck = flat(e.layer_outputs[name], activation).mean(axis=0) >= SATURATED
         layers.append(Layer(name, int(stuck.sum()), len(stuck)))
     return layers
 
@@ -56,14 +44,15 @@ def _saturated(e: Evidence) -> list[Layer]:
 def dead_units(e: Evidence) -> Finding | None:
     """Alarm if a layer has no unit left, or lost half of them and the model is poor; a note from a tenth on.
 
-    Penalties switch units off that are not needed, so that many dead ones alone are no alarm.
+    Penalties switch units off that are not needed, so that many dead ones alone are no alarm with them. Without any,
+    healthy runs lost up to half of a layer (bright images), those with a rate ten times too high five sixths and more.
     """
     layers = [layer for layer in _dead(e) if layer.stuck >= 0.1 * layer.units]
     if not layers or len(e.y) < 50:
         return None
     worst = max(layer.stuck / layer.units for layer in layers)
-    make = alarm if worst == 1 or (worst >= 0.5 and e.poor) else note
-    return make(
+    most = 0.5 if e.poor else 0.75 if not e.penalised else 1.0
+    return (alarm if worst >= most else note)(
         "dead_units",
         f"{', '.join(map(str, layers))} give 0 for each of {len(e.y):,} images",
         "a ReLU whose sum is negative for all images has no gradient: its weights never change again.",
@@ -130,16 +119,25 @@ def symmetric_weights(e: Evidence) -> Finding | None:
 
 
 def initial_weights(e: Evidence) -> Finding | None:
-    """A loss of ten times log C before the first step, with inputs of a usual size.
+    """A loss of ten times log C before the first step, or flat sigmoids and tanhs, with inputs of a usual size.
 
-    Glorot and He weights start near log C, weights in ±0.5 (gd-10k) at about twice that.
+    Glorot and He weights start near log C, weights in ±0.5 (gd-10k) at about twice that, and fewer than one in a
+    hundred of their tanhs and sigmoids is flat; with weights of deviation 1 three in four are.
     """
-    if e.root_mean_square >= LARGE or e.initial_loss <= 10 * np.log(e.classes):
+    if e.root_mean_square >= LARGE:
         return None
+    seen = (
+        f"with its initial weights the network starts at a loss of {e.initial_loss:.3g}; guessing has "
+        f"{np.log(e.classes):.2f}"
+    )
+    if e.initial_loss <= 10 * np.log(e.classes):
+        name, share = flat_at_first(e) if e.poor else ("", 0.0)
+        if share <= 0.5:
+            return None
+        seen = f"with its initial weights {share:.0%} of what {name} gives is at the end of its range; {seen}"
     return alarm(
         "initial_weights_too_large",
-        f"with its initial weights the network starts at a loss of {e.initial_loss:.3g}; guessing has "
-        f"{np.log(e.classes):.2f}",
+        seen,
         "it begins with being sure of wrong answers: steps are spent on undoing the initial weights, units die or "
         "saturate.",
         "kernel_initializer='glorot_uniform' or 'he_normal', whose spread fits the number of inputs",
@@ -166,15 +164,22 @@ def penalty(e: Evidence) -> Finding | None:
 
 
 def weight_decay(e: Evidence) -> Finding | None:
-    """Adam moves a weight by about its rate r in a step, decay by r d w: beyond 1 / d decay wins."""
+    """Adam moves a weight by about its rate r in a step, decay by r d w: beyond 1 / d decay wins.
+
+    Where steps have random signs a weight's square grows by r² in each and shrinks by 2 r d w²: it ends at r / (2 d).
+    The balance takes 1 / (r d) steps.
+    """
     decay = getattr(e.model.optimizer, "weight_decay", 0.0)
     widest = max((w.shape[0] for w in e.model.get_weights() if w.ndim == 2), default=1)
     usual = 1 / np.sqrt(widest)  # the size of a weight with which the sum of so many inputs is of their size
-    if not decay or 1 / decay > usual or not e.poor:
+    if not decay or e.steps * e.rate * decay < 1 or not e.poor:
+        return None
+    size = min(1 / decay, float(np.sqrt(e.rate / (2 * decay))))
+    if size > usual:
         return None
     return alarm(
         "too_much_penalty",
-        f"weight_decay={decay:g} holds weights below about {1 / decay:.2g}; with {widest} inputs they should be "
+        f"weight_decay={decay:g} holds weights below about {size:.2g}; with {widest} inputs they should be "
         f"about {usual:.2g}; the accuracy is {e.accuracy:.1%}",
         "decay undoes in each step what the gradient has done.",
         "weight_decay from 1e-4 to 0.1",
@@ -182,14 +187,16 @@ def weight_decay(e: Evidence) -> Finding | None:
 
 
 def vanishing_gradients(e: Evidence) -> Finding | None:
-    """The first layer's gradients, root mean square, are below a ten thousandth of the last one's at the beginning.
+    """The first layer's gradients, root mean square, are below a thousandth of the last one's at the beginning.
 
-    A sigmoid passes on at most a quarter of a gradient; three layers of Glorot weights still leave a hundredth.
+    A sigmoid passes on at most a quarter of a gradient; three layers of Glorot weights still leave a hundredth. The
+    last layer's are those of its biases where they are larger: with tiny weights its inputs vanish as gradients do.
+    Gradients of 0 have other causes: dead units, equal weights.
     """
     if not e.failing or len(e.initial_gradients) < 3:
         return None
-    first, last = e.initial_gradients[0], e.initial_gradients[-1]
-    if not last or first > 1e-4 * last:
+    first, last = e.initial_gradients[0], max(e.initial_gradients[-1], e.initial_bias_gradient)
+    if not first or first > 1e-3 * last:
         return None
     return alarm(
         "vanishing_gradients",

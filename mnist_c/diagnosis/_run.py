@@ -49,7 +49,7 @@ def rate_too_high(e: Evidence) -> Finding | None:
         "rate_too_high",
         f"{_sweep(e, factor, best)}{'; the run was ended by an error' if diverged else ''}",
         "steps are so long that they jump over the minimum: the loss rises or stays, units die, numbers overflow.",
-        f"a learning rate of about {e.rate * factor:.0e}",
+        f"a learning rate of about {e.rate * factor:.1g}",
     )
 
 
@@ -62,7 +62,7 @@ def rate_too_low(e: Evidence) -> Finding | None:
     if e.failing and e.rate < 1e-3 * e.first_rate:
         return alarm(
             "rate_too_low",
-            f"the learning rate began at {e.first_rate:g} and was {e.rate:.1e} after a tenth of {e.steps:,} steps; the "
+            f"the learning rate began at {e.first_rate:g} and was {e.rate:.2g} after a tenth of {e.steps:,} steps; the "
             f"accuracy is {e.accuracy:.1%}",
             "the schedule stops training before anything is learned: its step is a batch, not an epoch.",
             "decay_steps in batches, for example epochs * batches per epoch",
@@ -75,7 +75,7 @@ def rate_too_low(e: Evidence) -> Finding | None:
         "rate_too_low",
         _sweep(e, factor, best),
         "steps are so short that weights hardly leave their initial values.",
-        f"a learning rate of about {e.rate * factor:.0e}",
+        f"a learning rate of about {e.rate * factor:.1g}",
     )
 
 
@@ -83,7 +83,7 @@ def _sweep(e: Evidence, factor: float, best: float) -> str:
     return (
         f"after {e.steps:,} steps the accuracy is {e.accuracy:.1%}. The same network from new weights, {e.sweep.steps} "
         f"steps on {len(e.y):,} of these images, has {e.sweep.at_rate:.1%} at the rate {e.rate:g} and {best:.1%} at "
-        f"{e.rate * factor:.0e}"
+        f"{e.rate * factor:.1g}"
     )
 
 
