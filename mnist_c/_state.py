@@ -50,7 +50,7 @@ class State:
         """The network with that head. check: raises an exception if another network may not take its place."""
         if head == self.head:  # without the lock, since a signal handler may predict while its thread is waited for
             network = self.network
-            if head == self.head:
+            if head == self.head and network is self.network:  # not one in between, of another head
                 return network
         with self.lock:
             if head != self.head:
