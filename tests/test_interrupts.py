@@ -143,6 +143,27 @@ def test_a_long_call_that_ctrl_c_ends_changes_nothing(name):
     assert (network.hash(), network.progress()) == (twin.hash(), twin.progress())
 
 
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_ctrl_c_around_a_change_of_the_optimizer_leaves_no_moments_of_another(after):
+    model, adam = make_model(16), mc.optimizers.Adam()
+    model.fit(IMAGES[:64], LABELS[:64], optimizer=adam, verbose=0)
+    state, network = model._state, model._state.network
+
+    class Interrupted:
+        def __getattr__(self, name):
+            return getattr(network, name)
+
+        def set_optimizer(self, kind, **hyper):
+            if after:
+                network.set_optimizer(kind, **hyper)
+            raise KeyboardInterrupt
+
+    state.network = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        state.use_optimizer(mc.optimizers.SGD(momentum=0.9))
+    assert state.optimizer is (None if after else adam)
+
+
 WORKS = {
     "predict": lambda model, path: model.predict(np.tile(IMAGES, (4, 1, 1))),
     "evaluate": lambda model, path: model.evaluate(np.tile(IMAGES, (4, 1, 1)), np.tile(LABELS, 4), verbose=0),
