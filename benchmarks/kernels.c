@@ -330,7 +330,7 @@ int main(int argc, char **argv) {
     mnc_context *context;
     mnc_data *data;
     if (mnc_context_create(&context, ISA_NAME, 1, NULL) != MNC_OK ||
-        mnc_data_create(&data, context, MNC_FLOAT32, MNC_UINT8, pixels, IMAGES, PIXELS, NULL, NULL) != MNC_OK)
+        mnc_data_create(&data, context, MNC_FLOAT32, MNC_UINT8, pixels, IMAGES, PIXELS, NULL, NULL, NULL) != MNC_OK)
         fail("cannot index the pixels");
     if (!data->offsets) fail("more than half of the pixels are non-zero: there is no index to measure");
     b.data = data;

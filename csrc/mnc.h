@@ -38,12 +38,19 @@ typedef enum mnc_status {
     MNC_NO_MEMORY,   /* an allocation failed */
     MNC_UNSUPPORTED, /* this machine or build cannot do it */
     MNC_NOT_FINITE,  /* training met an infinite or NaN loss or delta, and stopped before that batch's update */
+    MNC_STOPPED,     /* the caller's mnc_stop said so */
 } mnc_status;
 
 typedef struct mnc_error {
     mnc_status status;
     char message[240]; /* what came, what was expected */
 } mnc_error;
+
+/* What the calling thread asks several times in a call that may take long; true ends the call at once. NULL: never. */
+typedef struct mnc_stop {
+    bool (*ask)(void *argument);
+    void *argument;
+} mnc_stop;
 
 /* ---------------------------------------------------------------- context */
 typedef struct mnc_context mnc_context;
@@ -169,7 +176,7 @@ typedef struct mnc_tensor {
 size_t mnc_model_tensor_count(const mnc_model *model);
 mnc_tensor mnc_model_tensor(const mnc_model *model, size_t i);
 
-/* Gives rows first ... first + n - 1 of tensor i their initial values, as mnc_model_create does for all tensors: in large
+/* Gives columns first ... first + n - 1 of tensor i their initial values, as mnc_model_create does for all tensors: in large
  * networks that takes a while. */
 void mnc_model_draw(mnc_model *model, size_t i, size_t first, size_t n);
 
@@ -200,7 +207,7 @@ typedef enum mnc_element { MNC_UINT8, MNC_REAL32, MNC_REAL64 } mnc_element;
  * nearest to u / 255); floats are themselves, rounded to dtype. Mostly-zero inputs with at most 256 distinct values
  * are indexed, which costs one pass over x. */
 mnc_status mnc_data_create(mnc_data **out, mnc_context *context, mnc_dtype dtype, mnc_element element, const void *x,
-                           size_t n, size_t features, const double *table, mnc_error *err);
+                           size_t n, size_t features, const double *table, const mnc_stop *stop, mnc_error *err);
 /* The same without looking at x, for inputs that are used once: in float32 networks mnc_evaluate finds the non-zero
  * inputs of uint8 and float rows as it goes; all else, training too, takes them as dense. Same bits. */
 mnc_status mnc_data_view(mnc_data **out, mnc_context *context, mnc_dtype dtype, mnc_element element, const void *x,
@@ -208,7 +215,7 @@ mnc_status mnc_data_view(mnc_data **out, mnc_context *context, mnc_dtype dtype, 
 /* Also notes, for each input, the rows in which it is not zero, if there is an index: for training on all rows in order,
  * again and again, by networks whose first layer has so many units, which else find that out for each batch. Nobody else
  * may use the data meanwhile. */
-mnc_status mnc_data_turn(mnc_data *data, mnc_context *context, size_t units, mnc_error *err);
+mnc_status mnc_data_turn(mnc_data *data, mnc_context *context, size_t units, const mnc_stop *stop, mnc_error *err);
 void mnc_data_destroy(mnc_data *data);
 /* labels[n] are classes; each must be in [0, classes). targets[n, columns] are probabilities or values.
  * weights[n], finite, not negative. All are copied. */
@@ -256,7 +263,8 @@ typedef struct mnc_optimizer {
 void mnc_optimizer_defaults(mnc_optimizer *optimizer, mnc_optimizer_kind kind);
 size_t mnc_optimizer_slots(const mnc_optimizer *optimizer);
 /* Sets the optimizer with slots as they start, zero but for ADAGRAD's, and optimizer_step 0. */
-mnc_status mnc_model_set_optimizer(mnc_model *model, const mnc_optimizer *optimizer, mnc_error *err);
+mnc_status mnc_model_set_optimizer(mnc_model *model, const mnc_optimizer *optimizer, const mnc_stop *stop,
+                                   mnc_error *err);
 /* One step on plain arrays real[n], in place; the arithmetic of mnc_fit for a tensor of this size, the only one, without
  * accumulation and averages. t counts from 1. Unused slots may be NULL. */
 mnc_status mnc_optimizer_apply(mnc_context *context, mnc_dtype dtype, const mnc_optimizer *optimizer, double rate,
@@ -272,11 +280,8 @@ typedef struct mnc_job {
     size_t batch_size;
     const double *rates; /* one per batch; NULL: rate for all */
     double rate;
-    double seconds; /* return to the caller after about so long; 0: when done */
-    /* NULL, or what the calling thread asks several times in a batch that takes long, with stop_argument: true ends the
-     * call at once. The batch under way then is not applied; only MNC_GRADIENT may have changed. */
-    bool (*stop)(void *argument);
-    void *stop_argument;
+    double seconds;       /* return to the caller after about so long; 0: when done */
+    const mnc_stop *stop; /* the batch under way then is not applied; only MNC_GRADIENT may have changed */
     /* in and out */
     size_t batches_done;
     double loss_sum;  /* sum over rows of weight * loss, plus batch rows * penalty per batch */
@@ -292,9 +297,10 @@ mnc_status mnc_fit(mnc_model *model, mnc_job *job, mnc_error *err);
 /* Gradients of the mean loss with penalties over rows order[n] (NULL: 0 ... n - 1), left in MNC_GRADIENT.
  * training: dropout (of the model's current step) and batch statistics; else no dropout and moving statistics, which
  * are then constants.
- * dx: NULL or real[n, inputs], receives the gradient with respect to the inputs. No counter moves. */
+ * dx: NULL or real[n, inputs], receives the gradient with respect to the inputs. No counter moves.
+ * MNC_STOPPED leaves anything in MNC_GRADIENT and dx. */
 mnc_status mnc_gradients(mnc_model *model, const mnc_data *data, const uint32_t *order, size_t n, bool training,
-                         double *loss, void *dx, mnc_error *err);
+                         double *loss, void *dx, const mnc_stop *stop, mnc_error *err);
 
 /* Rows first ... first + n - 1 without dropout, with moving statistics.
  * outputs: NULL or real[n, C]. losses: NULL or double[n], weight * loss of each row (needs targets).
@@ -304,7 +310,7 @@ mnc_status mnc_evaluate(mnc_model *model, const mnc_data *data, size_t first, si
 /* What mnc_evaluate gives, but in training mode (dropout of the current step, batch statistics), moving nothing but the
  * moving statistics if update_statistics. outputs: real[n, C]. */
 mnc_status mnc_forward_training(mnc_model *model, const mnc_data *data, const uint32_t *order, size_t n,
-                                bool update_statistics, void *outputs, mnc_error *err);
+                                bool update_statistics, void *outputs, const mnc_stop *stop, mnc_error *err);
 /* Sum of the layers' l1 and l2 penalties. */
 double mnc_model_penalty(const mnc_model *model);
 

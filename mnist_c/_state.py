@@ -50,7 +50,7 @@ class State:
         """The network with that head. check: raises an exception if another network may not take its place."""
         if head == self.head:  # without the lock, since a signal handler may predict while its thread is waited for
             network = self.network
-            if head == self.head:
+            if head == self.head and network is self.network:  # not one in between, of another head
                 return network
         with self.lock:
             if head != self.head:
@@ -69,8 +69,14 @@ class State:
         """Keeps the moments of the optimizer that is in use; another object starts with zeros."""
         if optimizer is not self.optimizer:
             self.changing()
-            self._slots = self.network.set_optimizer(optimizer.kind, **optimizer.hyper)
-            self.optimizer = optimizer
+            before, self.optimizer = self.optimizer, None
+            try:
+                self._slots = self.network.set_optimizer(optimizer.kind, **optimizer.hyper)
+                self.optimizer = optimizer
+            except BaseException:  # Ctrl-C, perhaps right after the call
+                if self.network.progress()[2]:  # steps taken: the moments are still the old ones
+                    self.optimizer = before
+                raise
 
     def take_average(self) -> None:
         """Puts the average of the weights, the last slot, in their place, if the optimizer in use keeps one."""

@@ -53,8 +53,8 @@ def interrupted(work, after):
     return bool(came)
 
 
-def network_and_data(norm):
-    model = make_model(512, 512, norm=norm)
+def network_and_data(norm, units=(512, 512)):
+    model = make_model(*units, norm=norm)
     network = model._state.network
     network.set_optimizer("adam")
     data = mc._core.Data(IMAGES.reshape(6000, 784), labels=LABELS.astype(np.int32), classes=10)
@@ -93,6 +93,75 @@ def test_training_in_large_batches_goes_on_to_the_same_bits(batch_size):
     assert came
     assert model.weights_hash() == whole.weights_hash()
     assert model.history.history == whole.history.history
+
+
+FLOATS = np.tile((IMAGES.reshape(6000, 784) / 255).astype(np.float32), (8, 1))
+SLOTS = {"momentum": 0.9, "centered": True, "use_ema": True, "gradient_accumulation_steps": 2}  # five of them
+
+LONG_CALLS = {
+    "Data": lambda network, data: mc._core.Data(FLOATS),
+    "gradients": lambda network, data: network.gradients(data, ORDER, True, False),
+    "forward_training": lambda network, data: network.forward_training(data, ORDER, True),
+    "set_optimizer": lambda network, data: network.set_optimizer("rmsprop", **SLOTS),
+}
+
+
+LONG_NETWORKS = {"set_optimizer": (2500, 2000, 1500)}
+
+
+@pytest.fixture
+def one_thread():
+    """With many, calls could be over before the first look at signals."""
+    before = mc._core.get_num_threads()
+    mc._core.set_num_threads(1)
+    yield
+    mc._core.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("name", LONG_CALLS)
+def test_signals_are_looked_at_within_a_long_call(name):
+    network, data = network_and_data(True, LONG_NETWORKS.get(name, (1024, 512)))
+    calls = []
+    with alarms(lambda number, frame: calls.append(number), 0.005, 0.005):
+        LONG_CALLS[name](network, data)
+        during = len(calls)
+    assert during > 1
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("name", LONG_CALLS)
+def test_a_long_call_that_ctrl_c_ends_changes_nothing(name):
+    """Neither the weights nor the moments, with which training goes on to the bits of one that nothing interrupted."""
+    units = LONG_NETWORKS.get(name, (1024, 512))
+    (network, data), (twin, _) = network_and_data(True, units), network_and_data(True, units)
+    for one in (network, twin):
+        one.fit(data, ORDER[:64], 64, RATE)
+    assert interrupted(lambda: LONG_CALLS[name](network, data), 0.005)
+    for one in (network, twin):
+        one.fit(data, ORDER[64:128], 64, RATE)
+    assert (network.hash(), network.progress()) == (twin.hash(), twin.progress())
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_ctrl_c_around_a_change_of_the_optimizer_leaves_no_moments_of_another(after):
+    model, adam = make_model(16), mc.optimizers.Adam()
+    model.fit(IMAGES[:64], LABELS[:64], optimizer=adam, verbose=0)
+    state, network = model._state, model._state.network
+
+    class Interrupted:
+        def __getattr__(self, name):
+            return getattr(network, name)
+
+        def set_optimizer(self, kind, **hyper):
+            if after:
+                network.set_optimizer(kind, **hyper)
+            raise KeyboardInterrupt
+
+    state.network = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        state.use_optimizer(mc.optimizers.SGD(momentum=0.9))
+    assert state.optimizer is (None if after else adam)
 
 
 WORKS = {

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import sysconfig
 import threading
 from pathlib import Path
 
@@ -45,6 +46,13 @@ def test_what_trains_imports_nothing_more():
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (result.stdout, result.stderr) == ("[]\n", "")
+
+
+@pytest.mark.skipif(not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="needs free-threaded Python")
+def test_free_threaded_python_stays_so():
+    """Importing an extension that does not say that it can do without the GIL switches it on, for all."""
+    program = "import os, sys, mnist_c; os._exit(sys._is_gil_enabled())"  # 3.13.5 may hang in exit, NumPy alone, too
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -22,25 +22,26 @@ size_t mnc_reserve(mnc_layout *layout, size_t count, size_t size) {
     return offset;
 }
 
-mnc_status mnc_allocate_unset(void **out, size_t bytes, mnc_error *err) {
+/* What malloc or calloc gave begins somewhere before the block; right before it lies the address. Where memory is fresh,
+ * calloc knows that it is zero: pages come when they are used, perhaps by several threads, in calls that can be ended. */
+static mnc_status allocate(void **out, size_t bytes, bool zeroed, mnc_error *err) {
     const size_t alignment = bytes >= HUGE_BYTES ? HUGE_PAGE : MNC_ALIGN;
     size_t padded = 0;
-    void *block = NULL;
-    if (!mnc_size_add(bytes ? bytes : 1, alignment - 1, &padded)) return mnc_fail_memory(err, bytes);
-    padded = padded / alignment * alignment;
-    if (posix_memalign(&block, alignment, padded) != 0) return mnc_fail_memory(err, bytes);
+    if (!mnc_size_add(bytes, 2 * alignment - 1, &padded)) return mnc_fail_memory(err, bytes);
+    padded = padded / alignment * alignment; /* the block, to a multiple, and room before it */
+    char *const whole = zeroed ? calloc(1, padded) : malloc(padded);
+    if (!whole) return mnc_fail_memory(err, bytes);
+    char *const block = whole + (alignment - (uintptr_t)whole % alignment);
+    memcpy(block - sizeof whole, &whole, sizeof whole); /* there is room: malloc aligns to 16 bytes */
 #ifdef MADV_HUGEPAGE
-    if (alignment == HUGE_PAGE) madvise(block, padded, MADV_HUGEPAGE);
+    if (alignment == HUGE_PAGE) madvise(block, padded - alignment, MADV_HUGEPAGE);
 #endif
     *out = block;
     return MNC_OK;
 }
 
-mnc_status mnc_allocate(void **out, size_t bytes, mnc_error *err) {
-    const mnc_status status = mnc_allocate_unset(out, bytes, err);
-    if (status == MNC_OK) memset(*out, 0, bytes);
-    return status;
-}
+mnc_status mnc_allocate_unset(void **out, size_t bytes, mnc_error *err) { return allocate(out, bytes, false, err); }
+mnc_status mnc_allocate(void **out, size_t bytes, mnc_error *err) { return allocate(out, bytes, true, err); }
 
 mnc_status mnc_allocate_array(void **out, size_t count, size_t size, mnc_error *err) {
     size_t bytes = 0;
@@ -52,4 +53,8 @@ mnc_status mnc_allocate_layout(void **out, const mnc_layout *layout, mnc_error *
     return layout->overflow ? mnc_fail_memory(err, SIZE_MAX) : mnc_allocate(out, layout->bytes, err);
 }
 
-void mnc_release(void *block) { free(block); }
+void mnc_release(void *block) {
+    void *whole = NULL;
+    if (block) memcpy(&whole, (char *)block - sizeof whole, sizeof whole);
+    free(whole);
+}

@@ -116,15 +116,15 @@ void mnc_index_turn(const mnc_data *data, const mnc_sparse_row *const *records, 
     }
 }
 
-void mnc_index_turn_groups(mnc_data *data, size_t group0, size_t group1) {
+void mnc_index_turn_rows(mnc_data *data, size_t row0, size_t row1) {
     const size_t most = data->turned.rows;
-    for (size_t row0 = group0 * most; row0 < group1 * most && row0 < data->n; row0 += most) {
-        const size_t left = data->n - row0, rows = left < most ? left : most;
+    for (size_t first = row0; first < row1; first += most) {
+        const size_t left = row1 - first, rows = left < most ? left : most;
+        const uint32_t place = (uint32_t)(data->offsets[first] - first * data->blocks);
+        const mnc_columns group = mnc_columns_from(&data->turned, first);
         const mnc_sparse_row *records[256];
-        for (size_t row = 0; row < rows; row++) records[row] = mnc_index_row(data, row0 + row);
-        const mnc_columns group = mnc_columns_from(&data->turned, row0);
-        turn_group(data, records, rows, 0, data->features, &group,
-                   (uint32_t)(data->offsets[row0] - row0 * data->blocks), true);
+        for (size_t row = 0; row < rows; row++) records[row] = mnc_index_row(data, first + row);
+        turn_group(data, records, rows, 0, data->features, &group, place, true);
     }
 }
 

@@ -66,8 +66,8 @@ static inline mnc_columns mnc_columns_from(const mnc_columns *c, size_t row) {
  * begin at entries[k0 * rows], so that threads can turn parts of their own. */
 void mnc_index_turn(const mnc_data *data, const mnc_sparse_row *const *records, size_t rows, size_t k0, size_t k1,
                     mnc_columns *columns);
-/* Turns groups group0 ... group1 - 1 of all rows of the index into data->turned. */
-void mnc_index_turn_groups(mnc_data *data, size_t group0, size_t group1);
+/* Turns rows row0 ... row1 - 1 of the index, which begin a group and end one, into data->turned. */
+void mnc_index_turn_rows(mnc_data *data, size_t row0, size_t row1);
 
 /* x[0 ... features) of one row as reals, zeros up to ld. */
 void mnc_data_row(const mnc_data *data, size_t row, mnc_real *out, size_t ld);

@@ -99,7 +99,8 @@ static dataset load(mnc_context *context, const char *folder, const char *prefix
     if (set.images.sizes[1] != 28 || set.images.sizes[2] != 28)
         fail("images of %zu x %zu pixels instead of 28 x 28", set.images.sizes[1], set.images.sizes[2]);
     /* Pixels stay bytes; the network sees pixel / 255. */
-    check(mnc_data_create(&set.data, context, MNC_FLOAT32, MNC_UINT8, set.images.bytes, set.rows, 28 * 28, NULL, &err),
+    check(mnc_data_create(&set.data, context, MNC_FLOAT32, MNC_UINT8, set.images.bytes, set.rows, 28 * 28, NULL, NULL,
+                          &err),
           &err);
     int32_t *classes = allocate(set.rows, sizeof *classes);
     for (size_t i = 0; i < set.rows; i++) classes[i] = labels.bytes[i];
@@ -132,7 +133,7 @@ static mnc_model *make_model(mnc_context *context) {
     check(mnc_model_create(&model, context, &spec, &err), &err);
     mnc_optimizer adam;
     mnc_optimizer_defaults(&adam, MNC_ADAM);
-    check(mnc_model_set_optimizer(model, &adam, &err), &err);
+    check(mnc_model_set_optimizer(model, &adam, NULL, &err), &err);
     return model;
 }
 

@@ -1,5 +1,6 @@
-/* Clipping by norms: no gradient may be used before all of them are known. So they are stored first, the contract's sums
- * of their squares taken, and then the optimizer has them, tensor by tensor, each shortened by the same factor. */
+/* Updates from stored gradients. Clipping by norms needs them, since no gradient may be used before all of them are known:
+ * the contract's sums of their squares are taken, and then the optimizer has them, tensor by tensor, each shortened by
+ * the same factor. */
 #include <math.h>
 
 #include "net/net.h"
@@ -59,17 +60,16 @@ static void update_tensor(const mnc_pass *pass, const mnc_update *update, size_t
     for (size_t panel = pass->thread; panel * MNC_PANEL < t->cols; panel += pass->team->size) {
         const size_t offset = mnc_locate(model, i, 0, panel * MNC_PANEL);
         char *g = mnc_at(model, mnc_total(model), offset);
-        model->kernels->clip(n, g, MNC_PANEL, factor, 0);
+        if (factor != 1) model->kernels->clip(n, g, MNC_PANEL, factor, 0);
         mnc_update_at(pass, update, offset, n, g, MNC_PANEL);
     }
 }
 
-void mnc_pass_clip(const mnc_pass *pass, const mnc_update *update) {
+static void clip_and_update(const mnc_pass *pass, const mnc_update *update) {
     const mnc_model *model = pass->model;
     const mnc_optimizer *o = &model->optimizer;
     double *sums = (double *)mnc_scratch(pass, pass->plan->squares), total = 0;
     size_t unit = 0, at = 0;
-    mnc_team_barrier(pass->team);
     for (size_t i = 0; i < model->n_tensors; i++)
         for (size_t block = 0; block < tensor_blocks(&model->tensors[i]); block++, unit++)
             if (unit % pass->team->size == pass->thread) sums[unit] = block_squares(model, i, block);
@@ -82,5 +82,14 @@ void mnc_pass_clip(const mnc_pass *pass, const mnc_update *update) {
             o->global_clipnorm > 0 ? mnc_clip_factor(total, o->global_clipnorm) : mnc_clip_factor(own, o->clipnorm);
         if (model->tensors[i].trainable) update_tensor(pass, update, i, factor);
     }
+}
+
+void mnc_pass_apply(const mnc_pass *pass, const mnc_update *update) {
+    const mnc_model *model = pass->model;
+    if (mnc_clips_norms(&model->optimizer))
+        clip_and_update(pass, update);
+    else
+        for (size_t i = 0; i < model->n_tensors; i++)
+            if (model->tensors[i].trainable) update_tensor(pass, update, i, 1);
     mnc_team_barrier(pass->team); /* the next pass begins with weights that others have updated */
 }

@@ -36,6 +36,11 @@ mnc_status mnc_context_set_threads(mnc_context *context, size_t threads, mnc_err
 }
 void mnc_context_stop_workers(mnc_context *context) { mnc_pool_stop(context->pool); }
 
+mnc_status mnc_watch_status(const mnc_watch *watch, mnc_error *err) {
+    const bool stopped = atomic_load(&((mnc_watch *)(uintptr_t)watch)->now);
+    return stopped ? mnc_fail(err, MNC_STOPPED, "the caller ended it") : MNC_OK;
+}
+
 typedef struct {
     mnc_task task;
     void *argument;

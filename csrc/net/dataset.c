@@ -14,31 +14,31 @@ typedef struct {
 typedef struct {
     mnc_data *data;
     size_t *counts;
-    size_t groups;
     finding *findings; /* [MNC_MAX_THREADS] */
     enum { ENCODE, REMAP, COUNT, FILL, TURN } what;
+    mnc_watch watch;
 } job;
 
-static void run_part(void *argument, const mnc_team *team, size_t thread) {
-    job *j = argument;
+static void run_rows(job *j, size_t thread, size_t row0, size_t row1) {
     uint8_t *codes = j->data->own_codes;
-    size_t row0, row1;
-    mnc_split(j->data->n, 16, team->size, thread, &row0, &row1);
+    finding *own = &j->findings[thread];
     switch (j->what) {
-    case ENCODE:
-        j->findings[thread].full = !mnc_palette_encode(&j->findings[thread].palette, j->data, codes, row0, row1);
-        break;
+    case ENCODE: own->full = own->full || !mnc_palette_encode(&own->palette, j->data, codes, row0, row1); break;
     case REMAP:
-        for (size_t i = row0 * j->data->features; i < row1 * j->data->features; i++)
-            codes[i] = j->findings[thread].map[codes[i]];
+        for (size_t i = row0 * j->data->features; i < row1 * j->data->features; i++) codes[i] = own->map[codes[i]];
         break;
     case COUNT: mnc_index_count(j->data, j->counts, row0, row1); break;
     case FILL: mnc_index_fill(j->data, row0, row1); break;
-    case TURN:
-        mnc_split(j->groups, 1, team->size, thread, &row0, &row1);
-        mnc_index_turn_groups(j->data, row0, row1);
-        break;
+    case TURN: mnc_index_turn_rows(j->data, row0, row1); break;
     }
+}
+
+static void run_part(void *argument, const mnc_team *team, size_t thread) {
+    job *j = argument;
+    size_t row0, row1;
+    mnc_split(j->data->n, j->what == TURN ? j->data->turned.rows : 16, team->size, thread, &row0, &row1);
+    for (size_t row = row0, end; row < row1 && !mnc_watch_stopped(&j->watch, thread); row = end)
+        run_rows(j, thread, row, end = mnc_piece_end(row, row1));
 }
 
 static size_t run_job(mnc_context *context, job *j, int what, size_t wanted) {
@@ -56,13 +56,14 @@ static void set_table(mnc_data *data, const double values[256]) {
 /* Floats with at most 256 distinct values become codes; others stay floats. Each thread numbers the values of its rows as
  * they come; then the threads' numbers are made one. If another job took the pool in between, the parts would not be those
  * of before: then the floats stay floats, with the same results. */
-static mnc_status encode_floats(mnc_data *data, mnc_context *context, size_t wanted, mnc_error *err) {
+static mnc_status encode_floats(mnc_data *data, mnc_context *context, size_t wanted, const mnc_stop *stop,
+                                mnc_error *err) {
     void *findings = NULL, *codes = NULL;
     mnc_status status = mnc_allocate_array(&findings, MNC_MAX_THREADS + 1, sizeof(finding), err);
     if (status == MNC_OK) status = mnc_allocate_array(&codes, data->n, data->features, err);
     if (status == MNC_OK) {
         data->own_codes = codes;
-        job j = {.data = data, .findings = findings};
+        job j = {.data = data, .findings = findings, .watch = {.stop = stop}};
         finding *all = &j.findings[MNC_MAX_THREADS];
         const size_t parts = run_job(context, &j, ENCODE, wanted);
         bool coded = true;
@@ -72,23 +73,26 @@ static mnc_status encode_floats(mnc_data *data, mnc_context *context, size_t wan
             data->codes = codes;
             set_table(data, all->palette.values);
         }
+        status = mnc_watch_status(&j.watch, err);
     }
     mnc_release(findings);
     return status;
 }
 
 /* Indexes inputs of which less than half are non-zero. */
-static mnc_status build_index(mnc_data *data, mnc_context *context, size_t wanted, mnc_error *err) {
+static mnc_status build_index(mnc_data *data, mnc_context *context, size_t wanted, const mnc_stop *stop,
+                              mnc_error *err) {
     void *counts = NULL, *stream = NULL;
     mnc_status status = mnc_allocate_array(&counts, data->n + 1, sizeof(size_t), err);
     if (status != MNC_OK) return status;
-    job j = {.data = data, .counts = counts};
+    job j = {.data = data, .counts = counts, .watch = {.stop = stop}};
     run_job(context, &j, COUNT, wanted);
+    status = mnc_watch_status(&j.watch, err);
     uint64_t nonzeros = 0;
     for (size_t row = 0; row < data->n; row++) nonzeros += j.counts[row];
-    if (nonzeros > (uint64_t)data->n * data->features / 2) {
+    if (status != MNC_OK || nonzeros > (uint64_t)data->n * data->features / 2) {
         mnc_release(counts);
-        return MNC_OK;
+        return status;
     }
     /* counts become offsets in place */
     size_t words = 0;
@@ -108,7 +112,7 @@ static mnc_status build_index(mnc_data *data, mnc_context *context, size_t wante
     data->stream = stream;
     data->nonzeros = nonzeros;
     run_job(context, &j, FILL, wanted);
-    return MNC_OK;
+    return mnc_watch_status(&j.watch, err);
 }
 
 /* A data set of which nothing is known yet but where it lies. */
@@ -143,13 +147,13 @@ static mnc_status describe(mnc_data **out, const mnc_context *context, mnc_dtype
 }
 
 mnc_status mnc_data_create(mnc_data **out, mnc_context *context, mnc_dtype dtype, mnc_element element, const void *x,
-                           size_t n, size_t features, const double *table, mnc_error *err) {
+                           size_t n, size_t features, const double *table, const mnc_stop *stop, mnc_error *err) {
     mnc_data *data = NULL;
     mnc_status status = describe(&data, context, dtype, element, x, n, features, table, err);
     if (status != MNC_OK) return status;
     const size_t wanted = n * features > 100000 ? mnc_pool_threads(context->pool) : 1; /* below: some 50 microseconds */
-    if (element != MNC_UINT8) status = encode_floats(data, context, wanted, err);
-    if (status == MNC_OK && data->codes && data->has_zero) status = build_index(data, context, wanted, err);
+    if (element != MNC_UINT8) status = encode_floats(data, context, wanted, stop, err);
+    if (status == MNC_OK && data->codes && data->has_zero) status = build_index(data, context, wanted, stop, err);
     if (status != MNC_OK) {
         mnc_data_destroy(data);
         return status;
@@ -170,7 +174,13 @@ mnc_status mnc_data_view(mnc_data **out, mnc_context *context, mnc_dtype dtype, 
     return status;
 }
 
-mnc_status mnc_data_turn(mnc_data *data, mnc_context *context, size_t units, mnc_error *err) {
+static void release_turned(mnc_data *data) {
+    mnc_release(data->turned.entries);
+    mnc_release(data->turned.begin); /* and end */
+    data->turned = (mnc_columns){0};
+}
+
+mnc_status mnc_data_turn(mnc_data *data, mnc_context *context, size_t units, const mnc_stop *stop, mnc_error *err) {
     if (!data->offsets || data->turned.rows || data->nonzeros > UINT32_MAX) return MNC_OK;
     const size_t rows = mnc_turn_rows(mnc_round16(units) / MNC_PANEL), groups = (data->n + rows - 1) / rows;
     void *entries = NULL, *bounds = NULL;
@@ -184,9 +194,11 @@ mnc_status mnc_data_turn(mnc_data *data, mnc_context *context, size_t units, mnc
     }
     uint32_t *const begin = bounds;
     data->turned = (mnc_columns){entries, begin, begin + count, data->features, rows};
-    job j = {.data = data, .groups = groups};
+    job j = {.data = data, .watch = {.stop = stop}};
     run_job(context, &j, TURN, mnc_pool_threads(context->pool));
-    return MNC_OK;
+    status = mnc_watch_status(&j.watch, err);
+    if (status != MNC_OK) release_turned(data);
+    return status;
 }
 
 void mnc_data_destroy(mnc_data *data) {
@@ -194,8 +206,7 @@ void mnc_data_destroy(mnc_data *data) {
     mnc_release(data->own_codes);
     mnc_release(data->offsets);
     mnc_release(data->stream);
-    mnc_release(data->turned.entries);
-    mnc_release(data->turned.begin); /* and end */
+    release_turned(data);
     mnc_release(data->labels);
     mnc_release(data->targets);
     mnc_release(data->weights);

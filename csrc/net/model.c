@@ -98,15 +98,18 @@ void mnc_model_draw(mnc_model *model, size_t i, size_t first, size_t n) {
     const size_t inputs =
         t->role == MNC_KERNEL ? t->rows : t->cols; /* as in Keras, both fans of a vector are its length */
     const unsigned state = mnc_cpu_normalise();
-    for (size_t row = first; row < first + n && row < t->rows; row++)
-        for (size_t col = 0; col < t->cols; col += MNC_PANEL) {
-            const size_t width = t->cols - col < MNC_PANEL ? t->cols - col : MNC_PANEL;
+    const size_t left = first < t->cols ? t->cols - first : 0, last = first + (n < left ? n : left);
+    for (size_t col = first, end; col < last; col = end) { /* panel by panel, as they lie in memory */
+        end = (col / MNC_PANEL + 1) * MNC_PANEL < last ? (col / MNC_PANEL + 1) * MNC_PANEL : last;
+        for (size_t row = 0; row < t->rows; row++) {
+            const size_t width = end - col;
             const size_t place = mnc_locate(model, i, row, col);
             double u[MNC_PANEL] = {0};
             if (init->kind != MNC_INIT_CONSTANT) mnc_random_uniform(model->spec.seed, i, row * t->cols + col, width, u);
             for (size_t k = 0; k < width; k++)
                 mnc_write_real(model, model->values, place + k, initial_value(init, inputs, t->cols, u[k]));
         }
+    }
     mnc_cpu_restore(state);
 }
 
@@ -151,7 +154,7 @@ mnc_status mnc_model_create(mnc_model **out, mnc_context *context, const mnc_spe
         mnc_model_destroy(model);
         return status;
     }
-    for (size_t i = 0; i < model->n_tensors && !spec->undrawn; i++) mnc_model_draw(model, i, 0, model->tensors[i].rows);
+    for (size_t i = 0; i < model->n_tensors && !spec->undrawn; i++) mnc_model_draw(model, i, 0, model->tensors[i].cols);
     *out = model;
     return MNC_OK;
 }

@@ -162,28 +162,33 @@ typedef struct mnc_pass {
     bool training;       /* dropout and batch statistics */
     bool inference;      /* outputs only: no derivatives, no penalties */
     bool input_gradient;
-    struct mnc_stop *stop; /* NULL: never */
+    struct mnc_watch *watch; /* NULL: it is never given up */
     unsigned parity;
     uint64_t step;
     mnc_sparse sparse; /* the inputs of this chunk, if the plan says so */
     mnc_columns columns;
 } mnc_pass;
 
-/* Whether a batch is to be given up before it changes anything. Thread 0 asks the caller; once somebody sees the answer,
- * what is left of the chunk need not be computed, but barriers are kept. */
-typedef struct mnc_stop {
-    bool (*ask)(void *argument);
-    void *argument;
+/* Whether work of a team is to be given up. Thread 0 asks the caller; once somebody sees the answer, what is left need not
+ * be computed, but barriers are kept. */
+typedef struct mnc_watch {
+    const mnc_stop *stop; /* or NULL */
     atomic_bool now;
-} mnc_stop;
+} mnc_watch;
+
+static inline bool mnc_watch_stopped(mnc_watch *watch, size_t thread) {
+    if (thread == 0 && watch->stop && !atomic_load_explicit(&watch->now, memory_order_relaxed) &&
+        watch->stop->ask(watch->stop->argument))
+        atomic_store_explicit(&watch->now, true, memory_order_relaxed);
+    return atomic_load_explicit(&watch->now, memory_order_relaxed);
+}
 
 static inline bool mnc_pass_stopped(const mnc_pass *pass) {
-    mnc_stop *const stop = pass->stop;
-    if (!stop) return false;
-    if (pass->thread == 0 && !atomic_load_explicit(&stop->now, memory_order_relaxed) && stop->ask(stop->argument))
-        atomic_store_explicit(&stop->now, true, memory_order_relaxed);
-    return atomic_load_explicit(&stop->now, memory_order_relaxed);
+    return pass->watch && mnc_watch_stopped(pass->watch, pass->thread);
 }
+
+/* MNC_STOPPED, if the work was given up. */
+mnc_status mnc_watch_status(const mnc_watch *watch, mnc_error *err);
 
 /* Rows that a thread takes through a step before it looks at that again. Results do not depend on the cuts. */
 enum { MNC_ROWS_AT_A_TIME = 512 };
@@ -235,6 +240,7 @@ void mnc_pass_statistics(const mnc_pass *pass);
 typedef struct mnc_sink {
     bool first, last; /* chunk of the batch */
     bool store;       /* leave the total where it is instead of updating */
+    bool free;        /* nothing is lost if the pass is given up midway */
     char *total;      /* arena of sums over chunks */
     double share;     /* what the total is multiplied by in the end; 0: nothing */
     const mnc_update *update;
@@ -251,10 +257,10 @@ void mnc_update_at(const mnc_pass *pass, const mnc_update *update, size_t offset
 double mnc_squares(const mnc_kernels *kernels, size_t n, const mnc_real *x);
 /* What gradients with that sum of squares are multiplied by so that their norm is at most `most`. */
 double mnc_clip_factor(double squares, double most);
-/* How many sums mnc_pass_clip needs room for. */
+/* How many sums mnc_pass_apply needs room for. */
 size_t mnc_clip_blocks(const mnc_model *model);
-/* Clips the stored gradients by their norms and lets the optimizer have them; begins and ends with a barrier. */
-void mnc_pass_clip(const mnc_pass *pass, const mnc_update *update);
+/* Lets the optimizer have the stored gradients, clipped if it says so; after a barrier, and ends with one. */
+void mnc_pass_apply(const mnc_pass *pass, const mnc_update *update);
 
 /* ---------------------------------------------------------------- optimizer.c */
 /* How many batches make a step. */

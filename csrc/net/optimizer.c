@@ -97,18 +97,33 @@ void mnc_update_make(mnc_update *u, const mnc_optimizer *o, double rate, uint64_
     }
 }
 
-mnc_status mnc_model_set_optimizer(mnc_model *model, const mnc_optimizer *optimizer, mnc_error *err) {
+/* A slot, filled piece by piece, so that all its memory is there before a batch needs it, whose update nothing ends. */
+static mnc_status new_slot(const mnc_model *model, char **slot, double value, const mnc_stop *stop, mnc_error *err) {
+    enum { PIECE = 1 << 20 };
+    const size_t size = model->kernels->real_size; /* that this many elements fit in memory, their values have shown */
+    const mnc_status status = mnc_allocate_unset((void **)slot, model->elements * size, err);
+    for (size_t i = 0, end; status == MNC_OK && i < model->elements; i = end) {
+        if (stop && stop->ask(stop->argument)) return mnc_fail(err, MNC_STOPPED, "the caller ended it");
+        end = model->elements - i < PIECE ? model->elements : i + PIECE;
+        if (value == 0) memset(*slot + i * size, 0, (end - i) * size);
+        for (size_t k = i; value != 0 && k < end; k++) mnc_write_real(model, *slot, k, value);
+    }
+    return status;
+}
+
+mnc_status mnc_model_set_optimizer(mnc_model *model, const mnc_optimizer *optimizer, const mnc_stop *stop,
+                                   mnc_error *err) {
     char *slots[MNC_SLOTS] = {NULL};
     mnc_status status = optimizer_check(optimizer, err);
     const size_t n = status == MNC_OK ? mnc_optimizer_slots(optimizer) : 0;
-    for (size_t i = 0; i < n && status == MNC_OK; i++)
-        status = mnc_allocate_array((void **)&slots[i], model->elements, model->kernels->real_size, err);
+    for (size_t i = 0; i < n && status == MNC_OK; i++) {
+        const bool sum = optimizer->kind == MNC_ADAGRAD && i == 0;
+        status = new_slot(model, &slots[i], sum ? optimizer->initial_accumulator_value : 0, stop, err);
+    }
     if (status != MNC_OK) {
         for (size_t i = 0; i < MNC_SLOTS; i++) mnc_release(slots[i]);
         return status;
     }
-    for (size_t i = 0; optimizer->kind == MNC_ADAGRAD && i < model->elements; i++)
-        mnc_write_real(model, slots[0], i, optimizer->initial_accumulator_value);
     for (size_t i = 0; i < MNC_SLOTS; i++) {
         mnc_release(model->slots[i]);
         model->slots[i] = slots[i];

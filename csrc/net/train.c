@@ -47,8 +47,10 @@ typedef struct {
     mnc_job *job;
     double deadline; /* 0: none */
     bool stop[2];    /* by turns, since a slow thread may still read the last batch's */
-    mnc_stop asked;
+    mnc_watch watch;
     bool given_up[2]; /* by turns, chunk by chunk: thread 0 says it before a barrier */
+    bool dropped[2];  /* the same of stored gradients */
+    bool stores;      /* the gradients of a step, before any is used */
     bool not_finite;
     size_t batches; /* done in this run */
 } fit_run;
@@ -56,8 +58,7 @@ typedef struct {
 /* One batch, chunk by chunk, the turn-th of those whose gradients make a step. False if it is not finite or was given
  * up; then nothing was changed. */
 static bool fit_batch(fit_run *run, mnc_pass *pass, const mnc_update *update, size_t batch, uint64_t turn) {
-    const mnc_optimizer *o = &run->model->optimizer;
-    const uint64_t turns = mnc_turns(o);
+    const uint64_t turns = mnc_turns(&run->model->optimizer);
     mnc_job *job = run->job;
     const size_t chunk = mnc_plan_chunk(run->model, pass->batch, true);
     double loss_sum = 0, penalty = 0;
@@ -86,16 +87,21 @@ static bool fit_batch(fit_run *run, mnc_pass *pass, const mnc_update *update, si
         }
         loss_sum += chunk_loss;
         if (pass->thread == 0) correct += mnc_pass_correct(pass);
-        const bool clips = mnc_clips_norms(o);
+        const bool last = left <= chunk && turn + 1 == turns;
         const mnc_sink sink = {.first = done == 0 && turn == 0,
-                               .last = left <= chunk && turn + 1 == turns,
-                               .store = clips,
+                               .last = last,
+                               .store = run->stores,
+                               .free = turns == 1 && (run->stores || !last),
                                .total = mnc_total(run->model),
                                .share = turns > 1 ? 1 / (double)turns : 0,
                                .update = update};
         mnc_pass_update(pass, &sink);
-        if (clips) mnc_pass_statistics(pass);
-        if (clips && sink.last) mnc_pass_clip(pass, update);
+        if (!run->stores) continue;
+        if (pass->thread == 0) run->dropped[pass->parity] = sink.free && mnc_pass_stopped(pass);
+        mnc_team_barrier(pass->team);
+        if (run->dropped[pass->parity]) return false;
+        mnc_pass_statistics(pass);
+        if (last) mnc_pass_apply(pass, update);
     }
     if (pass->thread == 0) {
         job->loss_sum += loss_sum + penalty * (double)pass->batch;
@@ -123,7 +129,7 @@ static void fit_task(void *argument, const mnc_team *team, size_t thread) {
                      .tally = &model->tally[thread],
                      .ids = job->order,
                      .training = true,
-                     .stop = run->asked.ask && free ? &run->asked : NULL};
+                     .watch = run->watch.stop && free ? &run->watch : NULL};
     for (size_t batch = begin; batch * job->batch_size < job->n; batch++) {
         const size_t left = job->n - batch * job->batch_size, ahead = batch - begin;
         mnc_update update;
@@ -177,20 +183,27 @@ static bool in_groups(const mnc_model *model, const mnc_job *job, size_t batch) 
            (job->n == job->data->n || job->n % rows == 0);
 }
 
+/* Once weights change, a batch cannot be given up. So where it may be and its gradients alone would take some 50 ms on two
+ * cores, in multiplications, they are stored before the first weight changes, for a few hundredths of its time. */
+static const double MOST_FUSED = 2e9;
+
 mnc_status mnc_fit(mnc_model *model, mnc_job *job, mnc_error *err) {
     mnc_status status = check_job(model, job, err);
     if (status != MNC_OK) return status;
     const size_t batch = job->batch_size < job->n ? job->batch_size : job->n;
     status = prepare(model, job->data, batch, true, false, in_groups(model, job, batch), err);
-    const bool stores = batch > model->spec.reduce_rows || mnc_clips_norms(&model->optimizer);
-    if (status == MNC_OK && stores) status = need_gradients(model, err);
+    if (status != MNC_OK) return status;
+    const double products = (double)mnc_plan_chunk(model, batch, true) * (double)model->elements;
+    fit_run run = {.model = model, .job = job, .stores = mnc_clips_norms(&model->optimizer)};
+    if ((double)batch * (double)model->elements > 3e7) /* some milliseconds; others are over soon */
+        run.watch.stop = job->stop;
+    if (run.watch.stop && products > MOST_FUSED) run.stores = true;
+    if (run.stores || batch > model->spec.reduce_rows) status = need_gradients(model, err);
     if (status != MNC_OK) return status;
     double seconds = job->seconds;
     const size_t wanted = pick_team(model, mnc_plan_team(model, job->data, batch, true), &seconds);
     const double start = now();
-    fit_run run = {.model = model, .job = job, .deadline = seconds > 0 ? start + seconds : 0};
-    if ((double)batch * (double)model->elements > 3e7) /* some milliseconds; others are over soon */
-        run.asked = (mnc_stop){.ask = job->stop, .argument = job->stop_argument};
+    run.deadline = seconds > 0 ? start + seconds : 0;
     const size_t team = run_team(model, wanted, fit_task, &run);
     if (run.batches) model->pace[team == 1] = (now() - start) / (double)run.batches;
     job->batches_done += run.batches;
@@ -211,6 +224,8 @@ typedef struct {
     bool training, gradients, statistics;
     char *dx, *outputs;
     double loss;
+    mnc_watch watch;
+    bool given_up; /* thread 0 says it before a barrier */
 } single_run;
 
 static void copy_rows(const mnc_pass *pass, char *to, const char *from, size_t width, size_t ld) {
@@ -232,6 +247,7 @@ static void single_task(void *argument, const mnc_team *team, size_t thread) {
                      .batch = run->n,
                      .training = run->training,
                      .input_gradient = run->dx != NULL,
+                     .watch = &run->watch,
                      .step = model->progress.step};
     const size_t chunk = mnc_plan_chunk(model, run->n, run->training);
     const size_t classes = model->steps[model->n_steps - 1].outputs;
@@ -245,12 +261,15 @@ static void single_task(void *argument, const mnc_team *team, size_t thread) {
         mnc_pass_forward(&pass);
         mnc_pass_head(&pass, run->gradients, run->outputs ? mnc_at(model, run->outputs, done * classes) : NULL);
         if (run->gradients) mnc_pass_backward(&pass);
+        if (thread == 0) run->given_up = mnc_pass_stopped(&pass);
         mnc_team_barrier(team);
+        if (run->given_up) return;
         if (run->gradients) {
             double chunk_loss;
             mnc_pass_finite(&pass, &chunk_loss, &penalty);
             loss_sum += chunk_loss;
-            const mnc_sink sink = {.first = done == 0, .last = left <= chunk, .store = true, .total = model->gradients};
+            const mnc_sink sink = {
+                .first = done == 0, .last = left <= chunk, .store = true, .free = true, .total = model->gradients};
             mnc_pass_update(&pass, &sink);
             if (run->dx && thread == 0)
                 copy_rows(&pass, run->dx, mnc_scratch(&pass, pass.plan->dx), model->spec.inputs,
@@ -270,26 +289,33 @@ static mnc_status run_single(single_run *run, mnc_error *err) {
     if (status == MNC_OK && run->gradients) status = need_gradients(model, err);
     if (status != MNC_OK) return status;
     run_team(model, mnc_plan_team(model, run->data, run->n, true), single_task, run);
-    return MNC_OK;
+    return mnc_watch_status(&run->watch, err);
 }
 
 mnc_status mnc_gradients(mnc_model *model, const mnc_data *data, const uint32_t *order, size_t n, bool training,
-                         double *loss, void *dx, mnc_error *err) {
-    single_run run = {
-        .model = model, .data = data, .order = order, .n = n, .training = training, .gradients = true, .dx = dx};
+                         double *loss, void *dx, const mnc_stop *stop, mnc_error *err) {
+    single_run run = {.model = model,
+                      .data = data,
+                      .order = order,
+                      .n = n,
+                      .training = training,
+                      .gradients = true,
+                      .dx = dx,
+                      .watch = {.stop = stop}};
     const mnc_status status = run_single(&run, err);
     if (status == MNC_OK && loss) *loss = run.loss;
     return status;
 }
 
 mnc_status mnc_forward_training(mnc_model *model, const mnc_data *data, const uint32_t *order, size_t n,
-                                bool update_statistics, void *outputs, mnc_error *err) {
+                                bool update_statistics, void *outputs, const mnc_stop *stop, mnc_error *err) {
     single_run run = {.model = model,
                       .data = data,
                       .order = order,
                       .n = n,
                       .training = true,
                       .statistics = update_statistics,
-                      .outputs = outputs};
+                      .outputs = outputs,
+                      .watch = {.stop = stop}};
     return run_single(&run, err);
 }

@@ -96,15 +96,17 @@ static void dense_block(const mnc_pass *pass, const mnc_sink *sink, size_t s, si
     }
 }
 
+static bool given_up(const mnc_pass *pass, const mnc_sink *sink) { return sink->free && mnc_pass_stopped(pass); }
+
 /* The first step, panels panel0 ... panel1 - 1 and features k0 ... k1 - 1: as many panels at a time as the sparse kernel
  * keeps, and as many features as their gradients have room for. k0 begins a block of the index. */
 static void update_first(const mnc_pass *pass, const mnc_sink *sink, size_t panel0, size_t panel1, size_t k0,
                          size_t k1) {
-    for (size_t panel = panel0; panel < panel1; panel += MNC_SPARSE_PANELS) {
+    for (size_t panel = panel0; panel < panel1 && !given_up(pass, sink); panel += MNC_SPARSE_PANELS) {
         const size_t end = panel1 - panel < MNC_SPARSE_PANELS ? panel1 : panel + MNC_SPARSE_PANELS;
         const size_t blocks = MNC_GRADIENT_BLOCKS / (end - panel), width = blocks * MNC_FEATURE_BLOCK;
         if (pass->plan->by_columns) pack_deltas(pass, panel, end);
-        for (size_t k = k0; k < k1; k += width) {
+        for (size_t k = k0; k < k1 && !given_up(pass, sink); k += width) {
             dense_block(pass, sink, 0, k, k1 - k < width ? k1 : k + width, panel, end);
             if (panel == panel0) mnc_pass_prefetch(pass, (k - k0) / width, (k1 - k0 + width - 1) / width);
         }
@@ -130,7 +132,7 @@ static void update_shared(const mnc_pass *pass, const mnc_sink *sink, size_t s) 
     enum { WIDTH = MNC_GRADIENT_BLOCKS / 4 * MNC_FEATURE_BLOCK }; /* half of what two panels have room for */
     const mnc_step *step = &pass->model->steps[s];
     const size_t pairs = (step->panels + 1) / 2, blocks = (step->inputs + WIDTH - 1) / WIDTH;
-    for (size_t unit = pass->thread; unit < pairs * blocks; unit += pass->team->size) {
+    for (size_t unit = pass->thread; unit < pairs * blocks && !given_up(pass, sink); unit += pass->team->size) {
         const size_t panel = 2 * (unit / blocks);
         size_t k0, k1;
         mnc_split(step->inputs, 1, blocks, unit % blocks, &k0, &k1);

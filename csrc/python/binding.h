@@ -6,6 +6,7 @@
  *   module.c          the module: its state, its functions
  *   py_state.c        contexts, and the one door from mnc_error to a Python exception
  *   py_threads.c      how many threads to use when nobody says
+ *   py_signals.c      the GIL released around calls of the core, and signals looked at within them
  *   py_arguments.c    small arguments: names, sizes
  *   py_optimizer.c    an optimizer's keywords; its step on plain arrays
  *   py_arrays.c       NumPy arrays, the only file that sees NumPy's C API
@@ -29,6 +30,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 /* Per-object locks exist from 3.13 on; before, the GIL is the lock. */
 #if PY_VERSION_HEX < 0x030D0000
@@ -73,6 +75,19 @@ void mncpy_stop_workers(core_state *state);
 /* MNIST_C_NUM_THREADS, else the first number of OMP_NUM_THREADS, else the CPUs that this process may use.
  * -1 with ImportError if MNIST_C_NUM_THREADS is no such number. */
 int mncpy_default_threads(size_t *threads);
+
+/* ---------------------------------------------------------------- py_signals.c */
+
+/* A call of the core without the GIL. Its stop looks at signals and ends the call if a handler raised an exception. */
+typedef struct mncpy_call {
+    mnc_stop stop;
+    PyThreadState *detached;
+    struct timespec last; /* look at signals */
+    bool raised;          /* the exception is set then */
+} mncpy_call;
+
+void mncpy_call_begin(mncpy_call *call);
+void mncpy_call_end(mncpy_call *call);
 
 /* ---------------------------------------------------------------- py_arguments.c */
 

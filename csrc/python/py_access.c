@@ -76,7 +76,9 @@ PyObject *mncpy_network_get(PyObject *op, PyObject *args) {
         Py_XDECREF(array);
         return NULL;
     }
+    PyThreadState *const detached = PyEval_SaveThread();
     const mnc_status status = mnc_model_get(self->model, part, i, out, &err);
+    PyEval_RestoreThread(detached);
     mncpy_network_leave(&reading);
     if (status != MNC_OK) {
         Py_DECREF(array);
@@ -107,8 +109,10 @@ static PyObject *set_values(network_object *self, mnc_part part, const new_value
     mnc_error err = {0};
     mnc_status status = MNC_OK;
     if (mncpy_network_acquire(self) < 0) return NULL;
+    PyThreadState *const detached = PyEval_SaveThread();
     for (size_t k = 0; k < n && status == MNC_OK; k++) /* what can fail fails for the first of them */
         status = mnc_model_set(self->model, part, values[k].index, values[k].data, &err);
+    PyEval_RestoreThread(detached);
     mncpy_network_release(self);
     return status == MNC_OK ? Py_NewRef(Py_None) : mnc_raise(mncpy_state_of((PyObject *)self), &err, NULL);
 }
@@ -141,7 +145,10 @@ PyObject *mncpy_network_set_optimizer(PyObject *op, PyObject *args, PyObject *ke
     if (!PyArg_ParseTuple(args, "s:set_optimizer", &kind) || mncpy_to_optimizer(kind, keywords, &optimizer, NULL) < 0 ||
         mncpy_network_acquire(self) < 0)
         return NULL;
-    const mnc_status status = mnc_model_set_optimizer(self->model, &optimizer, &err);
+    mncpy_call call;
+    mncpy_call_begin(&call);
+    const mnc_status status = mnc_model_set_optimizer(self->model, &optimizer, &call.stop, &err);
+    mncpy_call_end(&call);
     mncpy_network_release(self);
     return status == MNC_OK ? PyLong_FromSize_t(mnc_optimizer_slots(&optimizer))
                             : mnc_raise(mncpy_state_of(op), &err, NULL);
@@ -173,7 +180,9 @@ PyObject *mncpy_network_penalty(PyObject *op, PyObject *Py_UNUSED(nothing)) {
     network_object *const self = (network_object *)op;
     mncpy_reading reading;
     if (mncpy_network_enter(self, &reading) < 0) return NULL;
+    PyThreadState *const detached = PyEval_SaveThread();
     const double penalty = mnc_model_penalty(self->model);
+    PyEval_RestoreThread(detached);
     mncpy_network_leave(&reading);
     return PyFloat_FromDouble(penalty);
 }
@@ -182,7 +191,9 @@ PyObject *mncpy_network_hash(PyObject *op, PyObject *Py_UNUSED(nothing)) {
     network_object *const self = (network_object *)op;
     mncpy_reading reading;
     if (mncpy_network_enter(self, &reading) < 0) return NULL;
+    PyThreadState *const detached = PyEval_SaveThread();
     const uint64_t hash = mnc_model_hash(self->model);
+    PyEval_RestoreThread(detached);
     mncpy_network_leave(&reading);
     return PyLong_FromUnsignedLongLong(hash);
 }

@@ -59,11 +59,14 @@ static int set_inputs(data_object *self, const data_arguments *a) {
     self->features = x.cols;
     self->x = Py_NewRef(a->x);
     mnc_context *const context = mncpy_context_pointer(self->context);
-    PyThreadState *const detached = PyEval_SaveThread();
-    mnc_status status = (a->view ? mnc_data_view : mnc_data_create)(&self->data, context, self->dtype, element, x.data,
-                                                                    x.rows, x.cols, table.data, &err);
-    if (status == MNC_OK && a->units) status = mnc_data_turn(self->data, context, a->units, &err);
-    PyEval_RestoreThread(detached);
+    mncpy_call call;
+    mncpy_call_begin(&call);
+    mnc_status status =
+        a->view ? mnc_data_view(&self->data, context, self->dtype, element, x.data, x.rows, x.cols, table.data, &err)
+                : mnc_data_create(&self->data, context, self->dtype, element, x.data, x.rows, x.cols, table.data,
+                                  &call.stop, &err);
+    if (status == MNC_OK && a->units) status = mnc_data_turn(self->data, context, a->units, &call.stop, &err);
+    mncpy_call_end(&call);
     return status == MNC_OK ? 0 : fail((PyObject *)self, &err);
 }
 

@@ -114,10 +114,10 @@ static int parse_arguments(PyObject *args, PyObject *keywords, network_arguments
 static int draw_values(network_object *self) {
     for (size_t i = 0; i < mnc_model_tensor_count(self->model); i++) {
         const mnc_tensor tensor = mnc_model_tensor(self->model, i);
-        const size_t step = 1 + (1u << 20) / tensor.cols;
-        for (size_t row = 0; row < tensor.rows; row += step) {
+        const size_t step = (1 + (1u << 16) / tensor.rows) * 16; /* whole panels */
+        for (size_t col = 0; col < tensor.cols; col += step) {
             PyThreadState *const detached = PyEval_SaveThread();
-            mnc_model_draw(self->model, i, row, step);
+            mnc_model_draw(self->model, i, col, step);
             PyEval_RestoreThread(detached);
             if (PyErr_CheckSignals() < 0) return -1;
         }

@@ -62,6 +62,7 @@ PyObject *mnc_raise(const core_state *state, const mnc_error *err, const mnc_job
     case MNC_NO_MEMORY: PyErr_SetString(PyExc_MemoryError, err->message); break;
     case MNC_UNSUPPORTED: PyErr_SetString(PyExc_RuntimeError, err->message); break;
     case MNC_NOT_FINITE: raise_not_finite(state, err, job); break;
+    case MNC_STOPPED: break; /* by an exception, which is set */
     case MNC_OK:
     default: PyErr_Format(PyExc_SystemError, "the core failed with status %d", (int)err->status); break;
     }

@@ -8,10 +8,8 @@
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 #define SLICE_SECONDS 0.05
-#define LOOK_SECONDS 0.02
 
 /* ---------------------------------------------------------------- arguments */
 
@@ -98,38 +96,18 @@ static int report_progress(PyObject *report, const mnc_job *job) {
     return result ? 0 : -1;
 }
 
-/* What stops a batch: an exception of a signal handler. */
-typedef struct watch {
-    PyThreadState *detached;
-    struct timespec last; /* look at signals */
-    bool raised;
-} watch;
-
-static bool look_at_signals(void *argument) {
-    watch *const w = argument;
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    if ((double)(now.tv_sec - w->last.tv_sec) + 1e-9 * (double)(now.tv_nsec - w->last.tv_nsec) < LOOK_SECONDS)
-        return w->raised;
-    PyEval_RestoreThread(w->detached);
-    w->raised = PyErr_CheckSignals() < 0;
-    w->detached = PyEval_SaveThread();
-    clock_gettime(CLOCK_MONOTONIC, &w->last);
-    return w->raised;
-}
-
 static int run_slices(network_object *self, mnc_job *job, size_t batches, PyObject *report) {
-    watch *const w = job->stop_argument;
     while (job->batches_done < batches) {
+        mncpy_call call;
         mnc_error err = {0};
-        clock_gettime(CLOCK_MONOTONIC, &w->last);
-        w->detached = PyEval_SaveThread();
+        mncpy_call_begin(&call);
+        job->stop = &call.stop;
         const mnc_status status = mnc_fit(self->model, job, &err);
-        PyEval_RestoreThread(w->detached);
+        mncpy_call_end(&call);
         self->loss_sum = job->loss_sum; /* before anything can go wrong */
         self->correct = job->correct;
         self->rows_done = job->rows_done;
-        if (w->raised) return -1;
+        if (call.raised) return -1;
         if (status != MNC_OK) {
             mnc_raise(mncpy_state_of((PyObject *)self), &err, job);
             return -1;
@@ -150,7 +128,6 @@ static PyObject *fit_rows(network_object *self, const selection *rows, size_t ba
     if (batch_size > rows->n) batch_size = rows->n; /* the same batch, but no buffers for rows that never come */
     const size_t batches = rows->n / batch_size + (rows->n % batch_size != 0);
     double *const rates = copy_rates(rates_arg, batches);
-    watch w = {0};
     mnc_job job = {
         .data = rows->data->data,
         .order = rows->order,
@@ -158,8 +135,6 @@ static PyObject *fit_rows(network_object *self, const selection *rows, size_t ba
         .batch_size = batch_size,
         .rates = rates,
         .seconds = SLICE_SECONDS,
-        .stop = look_at_signals,
-        .stop_argument = &w,
         .loss_sum = before->loss_sum,
         .correct = before->correct,
         .rows_done = before->rows_done,
@@ -223,10 +198,11 @@ PyObject *mncpy_network_gradients(PyObject *op, PyObject *args) {
     PyObject *const dx = input_gradient ? mncpy_array_new_matrix(mncpy_real(self->dtype), rows.n, self->inputs, &memory)
                                         : Py_NewRef(Py_None);
     if (dx && mncpy_network_acquire(self) == 0) {
-        PyThreadState *const detached = PyEval_SaveThread();
-        const mnc_status status =
-            mnc_gradients(self->model, rows.data->data, rows.order, rows.n, training != 0, &loss, memory, &err);
-        PyEval_RestoreThread(detached);
+        mncpy_call call;
+        mncpy_call_begin(&call);
+        const mnc_status status = mnc_gradients(self->model, rows.data->data, rows.order, rows.n, training != 0, &loss,
+                                                memory, &call.stop, &err);
+        mncpy_call_end(&call);
         mncpy_network_release(self);
         result = status == MNC_OK ? Py_BuildValue("(dO)", loss, dx) : mnc_raise(mncpy_state_of(op), &err, NULL);
     }
@@ -246,10 +222,11 @@ PyObject *mncpy_network_forward_training(PyObject *op, PyObject *args) {
     if (select_rows(self, data, order, false, &rows) < 0) return NULL;
     PyObject *const outputs = mncpy_array_new_matrix(mncpy_real(self->dtype), rows.n, self->outputs, &memory);
     if (outputs && mncpy_network_acquire(self) == 0) {
-        PyThreadState *const detached = PyEval_SaveThread();
+        mncpy_call call;
+        mncpy_call_begin(&call);
         const mnc_status status = mnc_forward_training(self->model, rows.data->data, rows.order, rows.n,
-                                                       update_statistics != 0, memory, &err);
-        PyEval_RestoreThread(detached);
+                                                       update_statistics != 0, memory, &call.stop, &err);
+        mncpy_call_end(&call);
         mncpy_network_release(self);
         result = status == MNC_OK ? Py_NewRef(outputs) : mnc_raise(mncpy_state_of(op), &err, NULL);
     }

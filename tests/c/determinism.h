@@ -93,7 +93,7 @@ static inline mnc_status make_model(mnc_model **model, mnc_context *context, con
 static inline mnc_status make_data(mnc_data **data, mnc_context *context, const config *c, const images *x,
                                    mnc_error *err) {
     mnc_status status =
-        mnc_data_create(data, context, MNC_FLOAT32, MNC_UINT8, x->pixels, c->rows, c->inputs, NULL, err);
+        mnc_data_create(data, context, MNC_FLOAT32, MNC_UINT8, x->pixels, c->rows, c->inputs, NULL, NULL, err);
     if (status != MNC_OK) return status;
     return c->head == MNC_HEAD_MEAN_SQUARED_ERROR ? mnc_data_set_targets(*data, x->targets, c->classes, err)
                                                   : mnc_data_set_labels(*data, x->labels, c->classes, err);
@@ -111,7 +111,7 @@ static inline mnc_status set_optimizer(mnc_model *model, const config *c, mnc_er
     optimizer.use_ema = c->averaged;
     optimizer.ema_momentum = 0.75;
     optimizer.ema_overwrite_frequency = 2;
-    return mnc_model_set_optimizer(model, &optimizer, err);
+    return mnc_model_set_optimizer(model, &optimizer, NULL, err);
 }
 
 /* One epoch as the config cuts it; *loss: mean over its rows. */

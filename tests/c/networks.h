@@ -83,7 +83,7 @@ static inline mnc_model *new_learner(mnc_context *context, const network *net) {
     mnc_model *model = new_model(context, net);
     const mnc_optimizer optimizer = optimizer_of(net);
     mnc_error err;
-    need(mnc_model_set_optimizer(model, &optimizer, &err), &err);
+    need(mnc_model_set_optimizer(model, &optimizer, NULL, &err), &err);
     return model;
 }
 
@@ -147,9 +147,9 @@ static inline const void *inputs_as(const material *m, mnc_element element) {
 static inline mnc_data *new_data(mnc_context *context, const network *net, const material *m, mnc_element element) {
     mnc_data *data = NULL;
     mnc_error err;
-    need(
-        mnc_data_create(&data, context, net->dtype, element, inputs_as(m, element), net->rows, net->inputs, NULL, &err),
-        &err);
+    need(mnc_data_create(&data, context, net->dtype, element, inputs_as(m, element), net->rows, net->inputs, NULL, NULL,
+                         &err),
+         &err);
     return with_targets(data, net, m);
 }
 

@@ -133,7 +133,7 @@ static void check_wrong_data(const network *net, const material *m) {
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         const mnc_status status =
             mnc_data_create(&data, shared_context, (mnc_dtype)wrong[i].dtype, (mnc_element)wrong[i].element, m->pixels,
-                            wrong[i].n, wrong[i].features, NULL, &err);
+                            wrong[i].n, wrong[i].features, NULL, NULL, &err);
         refused(status, MNC_INVALID, &err, wrong[i].part, wrong[i].what);
         CHECK(data == nobody, "%s: the handle was written", wrong[i].what);
         if (data != nobody) mnc_data_destroy(data);
@@ -145,7 +145,7 @@ static void check_wrong_data(const network *net, const material *m) {
     double values[24] = {0};
     mnc_model *model = new_learner(shared_context, net);
     double loss = NAN;
-    need(mnc_gradients(model, data, NULL, net->rows, true, &loss, NULL, &err), &err);
+    need(mnc_gradients(model, data, NULL, net->rows, true, &loss, NULL, NULL, &err), &err);
     labels[4] = 4;
     refused(mnc_data_set_labels(data, labels, 4, &err), MNC_INVALID, &err, "label 4 of row 4", "a label above");
     labels[4] = -1;
@@ -161,7 +161,7 @@ static void check_wrong_data(const network *net, const material *m) {
     values[2] = INFINITY;
     refused(mnc_data_set_weights(data, values, &err), MNC_INVALID, &err, "row 2 is inf", "an infinite weight");
     double again = NAN;
-    need(mnc_gradients(model, data, NULL, net->rows, true, &again, NULL, &err), &err);
+    need(mnc_gradients(model, data, NULL, net->rows, true, &again, NULL, NULL, &err), &err);
     CHECK(memcmp(&loss, &again, sizeof loss) == 0, "refused labels, targets or weights changed the loss");
     mnc_model_destroy(model);
     mnc_data_destroy(data);
@@ -176,11 +176,11 @@ static bool same_progress(mnc_progress a, mnc_progress b) {
 static void check_wrong_optimizers(mnc_model *model) {
     mnc_optimizer o;
     mnc_error err = {0};
-#define WRONG_OPTIMIZER(assignment, part)                                                             \
-    do {                                                                                              \
-        mnc_optimizer_defaults(&o, MNC_ADAM);                                                         \
-        o.assignment;                                                                                 \
-        refused(mnc_model_set_optimizer(model, &o, &err), MNC_INVALID, &err, part, "o." #assignment); \
+#define WRONG_OPTIMIZER(assignment, part)                                                                   \
+    do {                                                                                                    \
+        mnc_optimizer_defaults(&o, MNC_ADAM);                                                               \
+        o.assignment;                                                                                       \
+        refused(mnc_model_set_optimizer(model, &o, NULL, &err), MNC_INVALID, &err, part, "o." #assignment); \
     } while (0)
     WRONG_OPTIMIZER(kind = (mnc_optimizer_kind)9, "optimizer 9");
     WRONG_OPTIMIZER(momentum = -0.5, "not -0.5");
@@ -230,11 +230,12 @@ static void check_wrong_jobs(mnc_model *model, const network *net, const mnc_dat
     WRONG_JOB(rates = rates, "batch 1 is inf");
 #undef WRONG_JOB
     double loss;
-    refused(mnc_gradients(model, data, many, 3, true, &loss, NULL, &err), MNC_INVALID, &err, "order[1] is 4294967295",
-            "a row that is none");
-    refused(mnc_gradients(model, data, NULL, 7, true, &loss, NULL, &err), MNC_INVALID, &err, "7 rows", "too many rows");
-    refused(mnc_gradients(model, data, NULL, 0, true, &loss, NULL, &err), MNC_INVALID, &err, "0 rows", "no rows");
-    refused(mnc_forward_training(model, data, NULL, 7, false, NULL, &err), MNC_INVALID, &err, "7 rows",
+    refused(mnc_gradients(model, data, many, 3, true, &loss, NULL, NULL, &err), MNC_INVALID, &err,
+            "order[1] is 4294967295", "a row that is none");
+    refused(mnc_gradients(model, data, NULL, 7, true, &loss, NULL, NULL, &err), MNC_INVALID, &err, "7 rows",
+            "too many rows");
+    refused(mnc_gradients(model, data, NULL, 0, true, &loss, NULL, NULL, &err), MNC_INVALID, &err, "0 rows", "no rows");
+    refused(mnc_forward_training(model, data, NULL, 7, false, NULL, NULL, &err), MNC_INVALID, &err, "7 rows",
             "too many rows");
     refused(mnc_evaluate(model, data, 0, 7, NULL, NULL, NULL, &err), MNC_INVALID, &err, "7", "too many rows");
     refused(mnc_evaluate(model, data, 6, 1, NULL, NULL, NULL, &err), MNC_INVALID, &err, "6", "a row past the end");
@@ -249,7 +250,7 @@ static void refuse_data(mnc_model *model, const mnc_data *data, const char *part
     uint64_t correct = 17;
     mnc_job job = {.data = data, .n = 6, .batch_size = 4, .rate = 0.1};
     refused(mnc_fit(model, &job, &err), MNC_INVALID, &err, part, what);
-    refused(mnc_gradients(model, data, NULL, 6, true, &loss, NULL, &err), MNC_INVALID, &err, part, what);
+    refused(mnc_gradients(model, data, NULL, 6, true, &loss, NULL, NULL, &err), MNC_INVALID, &err, part, what);
     refused(mnc_evaluate(model, data, 0, 6, NULL, losses, NULL, &err), MNC_INVALID, &err, part, what);
     refused(mnc_evaluate(model, data, 0, 6, NULL, NULL, &correct, &err), MNC_INVALID, &err, part, what);
     CHECK(correct == 17, "%s: rows were counted", what);
@@ -257,7 +258,7 @@ static void refuse_data(mnc_model *model, const mnc_data *data, const char *part
         CHECK(mnc_evaluate(model, data, 0, 6, NULL, NULL, NULL, &err) == MNC_OK, "%s: %s", what, err.message);
     } else {
         refused(mnc_evaluate(model, data, 0, 6, NULL, NULL, NULL, &err), MNC_INVALID, &err, part, what);
-        refused(mnc_forward_training(model, data, NULL, 6, false, NULL, &err), MNC_INVALID, &err, part, what);
+        refused(mnc_forward_training(model, data, NULL, 6, false, NULL, NULL, &err), MNC_INVALID, &err, part, what);
     }
 }
 
@@ -265,7 +266,8 @@ static void check_mismatched_data(mnc_model *model, const network *net, const ma
     mnc_error err = {0};
     network other = *net;
     mnc_data *data = NULL;
-    need(mnc_data_create(&data, shared_context, MNC_FLOAT32, MNC_UINT8, m->pixels, 6, net->inputs, NULL, &err), &err);
+    need(mnc_data_create(&data, shared_context, MNC_FLOAT32, MNC_UINT8, m->pixels, 6, net->inputs, NULL, NULL, &err),
+         &err);
     refuse_data(model, data, "neither labels nor targets", "no labels", true);
     const int32_t labels[6] = {0, 1, 2, 0, 1, 2};
     need(mnc_data_set_labels(data, labels, 3, &err), &err);
@@ -310,7 +312,7 @@ static void check_wrong_calls(void) {
     refused(mnc_fit(model, &job, &err), MNC_INVALID, &err, "optimizer", "training after refused optimizers");
     mnc_optimizer sgd;
     mnc_optimizer_defaults(&sgd, MNC_SGD);
-    need(mnc_model_set_optimizer(model, &sgd, &err), &err);
+    need(mnc_model_set_optimizer(model, &sgd, NULL, &err), &err);
     mnc_model_set_progress(model, progress);
     check_wrong_optimizers(model);
     check_wrong_jobs(model, &net, data);
@@ -374,7 +376,7 @@ static void check_round_trip(const network *net) {
     const size_t tensors = mnc_model_tensor_count(model), size = size_of(net);
     random_source random = {9};
     mnc_error err;
-    need(mnc_gradients(model, data, NULL, net->rows, true, NULL, NULL, &err), &err);
+    need(mnc_gradients(model, data, NULL, net->rows, true, NULL, NULL, NULL, &err), &err);
     unsigned char *set[5][16];
     for (int part = MNC_VALUE; part <= MNC_SLOT1; part++)
         for (size_t i = 0; i < tensors; i++) {
@@ -524,7 +526,7 @@ static void check_rows(const network *net) {
     mnc_error err;
     char *outputs = malloc(net->rows * net->outputs * size_of(net));
     if (net->dropout == 0 && !net->norm && net->input_dropout == 0) {
-        need(mnc_forward_training(model, data, NULL, net->rows, true, outputs, &err), &err);
+        need(mnc_forward_training(model, data, NULL, net->rows, true, outputs, NULL, &err), &err);
         CHECK(memcmp(outputs, all.outputs, net->rows * net->outputs * size_of(net)) == 0,
               "%s: a training pass gives other outputs", net->name);
     }
@@ -599,17 +601,17 @@ static void check_forward_training(void) {
     double loss;
     mnc_error err;
     const uint64_t hash = mnc_model_hash(model);
-    need(mnc_forward_training(model, data, NULL, net.rows, false, first, &err), &err);
-    need(mnc_forward_training(model, data, NULL, net.rows, false, again, &err), &err);
+    need(mnc_forward_training(model, data, NULL, net.rows, false, first, NULL, &err), &err);
+    need(mnc_forward_training(model, data, NULL, net.rows, false, again, NULL, &err), &err);
     CHECK(same_bytes(first, again, N), "one step has two dropout masks");
-    need(mnc_gradients(model, data, NULL, net.rows, true, &loss, NULL, &err), &err);
+    need(mnc_gradients(model, data, NULL, net.rows, true, &loss, NULL, NULL, &err), &err);
     CHECK(mnc_model_hash(model) == hash && mnc_model_progress(model).step == 0, "looking moves the model");
     mnc_model_set_progress(model, (mnc_progress){0, 1, 0});
-    need(mnc_forward_training(model, data, NULL, net.rows, true, later, &err), &err);
+    need(mnc_forward_training(model, data, NULL, net.rows, true, later, NULL, &err), &err);
     CHECK(!same_bytes(first, later, N), "two steps have one dropout mask");
     CHECK(mnc_model_hash(model) != hash, "the moving statistics did not move");
     mnc_model_set_progress(model, (mnc_progress){0, 0, 0});
-    need(mnc_forward_training(model, data, NULL, net.rows, false, again, &err), &err);
+    need(mnc_forward_training(model, data, NULL, net.rows, false, again, NULL, &err), &err);
     CHECK(same_bytes(first, again, N), "the moving statistics matter in training mode");
 
     /* moving = 0.99 moving + 0.01 batch, from 0 and 1 */

@@ -163,9 +163,10 @@ static void fit_by_gradients(mnc_context *context, mnc_model *model, const netwo
         const size_t left = net->rows - first, n = left < net->batch ? left : net->batch;
         double loss = NAN;
         mnc_progress progress = mnc_model_progress(model);
-        need(mnc_gradients(model, data, order + first, n, true, &loss, NULL, &err), &err);
+        need(mnc_gradients(model, data, order + first, n, true, &loss, NULL, NULL, &err), &err);
         CHECK(isfinite(loss), "%s: the loss is %g", net->name, loss);
-        need(mnc_forward_training(model, data, order + first, n, true, NULL, &err), &err); /* for the moving averages */
+        need(mnc_forward_training(model, data, order + first, n, true, NULL, NULL, &err),
+             &err); /* for the moving averages */
         progress.step++;
         mnc_model_set_progress(model, progress);
         apply_gradients(context, model, net, slots, progress.step);
@@ -372,7 +373,7 @@ static void check_step_by_hand(const char *isa) {
     mnc_model *model = new_learner(context, &net);
     mnc_data *data = NULL;
     mnc_error err;
-    need(mnc_data_create(&data, context, MNC_FLOAT32, MNC_REAL32, x, 2, 2, NULL, &err), &err);
+    need(mnc_data_create(&data, context, MNC_FLOAT32, MNC_REAL32, x, 2, 2, NULL, NULL, &err), &err);
     need(mnc_data_set_targets(data, targets[0], 2, &err), &err);
     need(mnc_data_set_weights(data, weights, &err), &err);
     need(mnc_model_set(model, MNC_VALUE, 0, kernel, &err), &err);
@@ -400,7 +401,7 @@ static void check_step_by_hand(const char *isa) {
 
     float dx[2][2], got[2][2], got_bias[2];
     double mean = 0;
-    need(mnc_gradients(model, data, NULL, 2, true, &mean, dx, &err), &err);
+    need(mnc_gradients(model, data, NULL, 2, true, &mean, dx, NULL, &err), &err);
     mnc_job job = {.data = data, .n = 2, .batch_size = 2, .rate = 0.5};
     fit(model, &job);
     need(mnc_model_get(model, MNC_VALUE, 0, got, &err), &err);
@@ -433,7 +434,7 @@ static void check_softmax_by_hand(const char *isa) {
     mnc_data *data = NULL;
     mnc_error err;
     float kernel[3][4] = {{0}};
-    need(mnc_data_create(&data, context, MNC_FLOAT32, MNC_REAL32, x, 2, 3, NULL, &err), &err);
+    need(mnc_data_create(&data, context, MNC_FLOAT32, MNC_REAL32, x, 2, 3, NULL, NULL, &err), &err);
     need(mnc_data_set_labels(data, labels, 4, &err), &err);
     need(mnc_model_set(model, MNC_VALUE, 0, kernel, &err), &err);
     mnc_job job = {.data = data, .n = 2, .batch_size = 2, .rate = 0.5};
