@@ -109,12 +109,15 @@ typedef struct mnc_init {
 /* One layer: kind, then activation, then dropout. */
 typedef struct mnc_layer {
     mnc_layer_kind kind;
-    size_t units;              /* MNC_DENSE: outputs; others: ignored (as many as come in) */
-    bool use_bias;             /* MNC_DENSE */
-    mnc_init kernel_init;      /* MNC_DENSE */
-    mnc_init bias_init;        /* MNC_DENSE */
-    double l1, l2;             /* MNC_DENSE: adds l1 sum |W| + l2 sum W^2 to the loss */
-    double bias_l1, bias_l2;   /* the same on the bias */
+    size_t units;            /* MNC_DENSE: outputs; others: ignored (as many as come in) */
+    bool use_bias;           /* MNC_DENSE */
+    mnc_init kernel_init;    /* MNC_DENSE */
+    mnc_init bias_init;      /* MNC_DENSE */
+    double l1, l2;           /* MNC_DENSE: adds l1 sum |W| + l2 sum W^2 to the loss */
+    double bias_l1, bias_l2; /* the same on the bias */
+    /* MNC_DENSE: after each step every column w of W becomes w clip(|w|, min_norm, max_norm) / (1e-7 + |w|); max_norm 0: as
+     * it is. The same for the bias, which is one vector. */
+    double min_norm, max_norm, bias_min_norm, bias_max_norm;
     double momentum, epsilon;  /* MNC_NORM: of the moving averages; under the root, beside the variance */
     bool center, scale;        /* MNC_NORM: learn beta; learn gamma */
     mnc_activation activation; /* softmax is part of the head, not an activation */
@@ -229,8 +232,8 @@ typedef enum mnc_optimizer_kind { MNC_OPTIMIZERS(MNC_LIST_VALUE) } mnc_optimizer
  * Before, g is clipped by at most one of (0: not): clipvalue, each element to [-c, c]; clipnorm, each tensor's norm, and
  * global_clipnorm, that of all together: g *= c / norm where the norm is above c.
  * With gradient_accumulation_steps n > 1, a step takes the mean gradient of n batches; t counts steps, not batches.
- * use_ema: after each step, average = ema_momentum average + (1 - ema_momentum) w (in the first step w), and after every
- * ema_overwrite_frequency steps (0: never) w = average.
+ * use_ema: after each step, norms brought into the layers' ranges, average = ema_momentum average + (1 - ema_momentum) w
+ * (in the first step w), and after every ema_overwrite_frequency steps (0: never) w = average.
  * Slots: SGD with momentum m; RMSPROP v, then m, then a, those in use; ADAM and ADAMW m, v; ADAGRAD v. Behind them, where
  * they are in use: the sum of the gradients so far; the average. */
 typedef struct mnc_optimizer {

@@ -154,6 +154,13 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "gelu_tanh, silu, softplus": network(
         130, dense(37, "gelu_tanh"), dense(19, "silu", dropout=0.1), dense(17, "softplus"), dense(10)
     ),
+    "norms of weights": network(
+        130,
+        dense(37, "relu", max_norm=0.9, bias_max_norm=0.05, dropout=0.2),
+        dense(19, min_norm=1.0, max_norm=1.0, l2=1e-3, use_bias=False),
+        norm("tanh"),
+        dense(7, max_norm=1.1, bias_min_norm=0.2, bias_max_norm=0.3),
+    ),
     "squared error": network(
         130, dense(130, "sigmoid", dropout=0.1), dense(9, "tanh", l2=1e-3), head="mean_squared_error"
     ),

@@ -64,6 +64,15 @@ MODELS = {
         {"reduce_rows": 16},
         mc.CategoricalCrossentropy(label_smoothing=0.1),
     ),
+    "norms of weights": (
+        lambda: [
+            mc.Flatten(),
+            mc.Dense(6, "relu", kernel_constraint=mc.MaxNorm(0.7), bias_constraint=mc.MaxNorm(0.01)),
+            dense_end(kernel_constraint="unit_norm"),
+        ],
+        {},
+        None,
+    ),
     "batch normalisation": (
         lambda: [
             mc.Flatten(),

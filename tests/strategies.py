@@ -14,6 +14,7 @@ INPUTS = (1, 5, 16, 49, 63, 64, 65, 130, 200)
 def random_network(seed: int) -> dict[str, Any]:
     """One to four layers of any kind, with any activation, dropout, penalties, head, smoothing, input dropout."""
     draw = np.random.default_rng(seed)
+    rare = np.random.default_rng([seed, 1])  # for what came later: networks of a number stay what they were else
     activations = [str(a) for a in reference.ACTIVATIONS]
 
     def pick(*choices: Any) -> Any:
@@ -27,7 +28,9 @@ def random_network(seed: int) -> dict[str, Any]:
         if kind == "map":
             return rest | {"kind": kind}
         penalties = {name: pick(0.0, 0.0, 1e-3) for name in ("l1", "l2", "bias_l1", "bias_l2")}
-        return cases.dense(pick(*WIDTHS), use_bias=pick(True, True, False), **penalties) | rest
+        units, use_bias = pick(*WIDTHS), pick(True, True, False)
+        norms = rare.choice([0.0, 0.0, 0.8, 1.5], 2)
+        return cases.dense(units, use_bias=use_bias, max_norm=norms[0], bias_max_norm=norms[1], **penalties) | rest
 
     head = pick(*cases.OF_LOGITS, "mean_squared_error", "inner_product")
     hidden = [layer() for _ in range(draw.integers(4))]

@@ -238,7 +238,8 @@ static void MNC_K(squares)(size_t n, double *out, const mnc_real *x) {
     for (size_t i = 0; i < n; i++) out[i] = (double)((const MNC_REAL *)x)[i] * (double)((const MNC_REAL *)x)[i];
 }
 
-static double MNC_K(penalty)(size_t n, const mnc_real *w_, double l1, double l2) {
+/* Sums of the squares and of the sizes of the columns of a panel, rows ascending. */
+MNC_INLINE void column_sums(size_t n, const mnc_real *w_, double square[MNC_PANEL], double size[MNC_PANEL]) {
     typedef MNC_REAL reals __attribute__((vector_size(4 * sizeof(MNC_REAL))));
     typedef double four __attribute__((vector_size(32)));
     typedef int64_t bits __attribute__((vector_size(32)));
@@ -253,9 +254,25 @@ static double MNC_K(penalty)(size_t n, const mnc_real *w_, double l1, double l2)
             sizes[part] += (four)((bits)x & INT64_MAX); /* |x| */
         }
     }
-    double square[16], size[16];
-    memcpy(square, squares, sizeof square);
-    memcpy(size, sizes, sizeof size);
+    memcpy(square, squares, sizeof squares);
+    memcpy(size, sizes, sizeof sizes);
+}
+
+static void MNC_K(column_squares)(size_t n, double out[MNC_PANEL], const mnc_real *w) {
+    double unused[MNC_PANEL];
+    column_sums(n, w, out, unused);
+}
+
+static void MNC_K(scale_columns)(size_t n, mnc_real *w_, const double factors[MNC_PANEL]) {
+    MNC_REAL *w = w_, factor[MNC_PANEL];
+    for (size_t j = 0; j < MNC_PANEL; j++) factor[j] = (MNC_REAL)factors[j];
+    const vf f = vf_load(factor);
+    for (size_t i = 0; i < n; i += 16) vf_store(w + i, vf_mul(vf_load(w + i), f));
+}
+
+static double MNC_K(penalty)(size_t n, const mnc_real *w, double l1, double l2) {
+    double square[MNC_PANEL], size[MNC_PANEL];
+    column_sums(n, w, square, size);
     for (int half = 8; half; half /= 2)
         for (int lane = 0; lane < half; lane++) {
             square[lane] += square[lane + half];

@@ -203,6 +203,10 @@ typedef struct mnc_kernels {
     void (*clip)(size_t n, mnc_real *g, size_t stride, double scale, double most);
     /* out[i] = x[i]^2; any n. */
     void (*squares)(size_t n, double *out, const mnc_real *x);
+    /* out[lane] = sum of the squares of one column of a panel of n elements, in double, rows ascending. */
+    void (*column_squares)(size_t n, double out[MNC_PANEL], const mnc_real *w);
+    /* Column by column of a panel of n elements, w = w * factor. */
+    void (*scale_columns)(size_t n, mnc_real *w, const double factors[MNC_PANEL]);
     /* l1 sum |w| + l2 sum w^2 of one panel of n elements, in double. */
     double (*penalty)(size_t n, const mnc_real *w, double l1, double l2);
     /* False if any of the n elements is infinite or NaN. */

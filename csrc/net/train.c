@@ -95,6 +95,7 @@ static bool fit_batch(fit_run *run, mnc_pass *pass, const mnc_update *update, si
         mnc_pass_update(pass, &sink);
         if (clips) mnc_pass_statistics(pass);
         if (clips && sink.last) mnc_pass_clip(pass, update);
+        if (sink.last && run->model->constrained) mnc_pass_constrain(pass, update);
     }
     if (pass->thread == 0) {
         job->loss_sum += loss_sum + penalty * (double)pass->batch;

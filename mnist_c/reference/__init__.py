@@ -5,7 +5,7 @@ differences, published test vectors, Keras and PyTorch (tests/test_reference.py,
 
 | module | contents |
 |---|---|
-| `layers` | dense layer, activations, dropout, batch normalisation, penalties |
+| `layers` | dense layer, activations, dropout, batch normalisation, penalties, constraints |
 | `losses` | softmax with cross-entropy, sigmoid with binary cross-entropy, mean squared error, inner product |
 | `optimizers` | SGD, RMSprop, Adam, AdamW, Adagrad; learning-rate schedules |
 | `randomness` | Philox4x32-10; permutations, dropout masks and initial values drawn from it |
@@ -23,6 +23,7 @@ from .layers import (
     batch_norm_backward_inference,
     batch_norm_inference,
     batch_norm_training,
+    constrain_norm,
     dense_backward,
     dense_forward,
     dropout_mask,
@@ -74,6 +75,7 @@ __all__ = [
     "batch_norm_training",
     "binary_cross_entropy",
     "clip",
+    "constrain_norm",
     "dense_backward",
     "dense_forward",
     "dropout_keep",

@@ -22,6 +22,10 @@ LAYER_DEFAULTS: dict[str, Any] = {
     "l2": 0.0,
     "bias_l1": 0.0,
     "bias_l2": 0.0,
+    "min_norm": 0.0,
+    "max_norm": 0.0,
+    "bias_min_norm": 0.0,
+    "bias_max_norm": 0.0,
     "momentum": 0.99,
     "epsilon": 1e-3,
     "center": True,
@@ -276,9 +280,18 @@ class Network:
         clipped = clip([self.totals[i] / self.turns for i in trainable], **self.clipping)
         self.totals = [np.zeros_like(total) for total in self.totals]
         for i, g in zip(trainable, clipped, strict=True):
-            self.values[i], self.slots[i] = self.optimizer(self.values[i], g, self.slots[i], rate, t, **self.hyper)
+            w, self.slots[i] = self.optimizer(self.values[i], g, self.slots[i], rate, t, **self.hyper)
+            self.values[i] = self._constrain(i, w)
             if self.ema.get("use_ema"):
                 self._average(i, t)
+
+    def _constrain(self, i: int, w: Array) -> Array:
+        """The new weights of a tensor, with norms in the range of its layer."""
+        prefix = {"kernel": "", "bias": "bias_"}.get(self._tensors[i].role)
+        layer = self.layers[self._tensors[i].layer]
+        if prefix is None or not layer[f"{prefix}max_norm"]:
+            return w
+        return ly.constrain_norm(w, layer[f"{prefix}min_norm"], layer[f"{prefix}max_norm"])
 
     def _average(self, i: int, t: int) -> None:
         """Moves the average of a tensor towards it; every ema_overwrite_frequency steps it becomes the tensor."""
