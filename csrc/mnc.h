@@ -106,7 +106,7 @@ typedef struct mnc_init {
     double a, b;
 } mnc_init;
 
-/* One layer: kind, then activation, then dropout. */
+/* One layer: kind, then activation, then dropout, then noise. */
 typedef struct mnc_layer {
     mnc_layer_kind kind;
     size_t units;            /* MNC_DENSE: outputs; others: ignored (as many as come in) */
@@ -123,6 +123,8 @@ typedef struct mnc_layer {
     mnc_activation activation; /* softmax is part of the head, not an activation */
     double slope;              /* MNC_LEAKY_RELU: factor for negative inputs; MNC_ELU: alpha */
     double dropout;            /* share of outputs set to zero in training, the rest times 1 / (1 - dropout); [0, 1) */
+    double noise;              /* standard deviation of normal noise that is added in training */
+    uint64_t noise_seed;       /* with the spec's seed (xor) the key of the noise */
 } mnc_layer;
 
 /* How the last layer's outputs z[B, C] become a loss (mean over the batch of weight * loss per row). */
@@ -139,6 +141,8 @@ typedef struct mnc_spec {
     mnc_dtype dtype;
     size_t inputs;
     double input_dropout;
+    double input_noise; /* after the dropout, as in mnc_layer; training then takes inputs as dense */
+    uint64_t input_noise_seed;
     size_t n_layers;
     const mnc_layer *layers;
     mnc_head head;
@@ -188,7 +192,7 @@ uint64_t mnc_model_hash(const mnc_model *model);
 /* Counters that randomness and schedules depend on. */
 typedef struct mnc_progress {
     uint64_t epoch;          /* epochs begun in the model's life: keys the shuffle */
-    uint64_t step;           /* steps taken in the model's life: keys dropout */
+    uint64_t step;           /* steps taken in the model's life: keys dropout and noise */
     uint64_t optimizer_step; /* batches since the optimizer was set */
 } mnc_progress;
 
@@ -289,19 +293,19 @@ typedef struct mnc_job {
 mnc_status mnc_fit(mnc_model *model, mnc_job *job, mnc_error *err);
 
 /* Gradients of the mean loss with penalties over rows order[n] (NULL: 0 ... n - 1), left in MNC_GRADIENT.
- * training: dropout (of the model's current step) and batch statistics; else no dropout and moving statistics, which
- * are then constants.
+ * training: dropout and noise (of the model's current step) and batch statistics; else neither, and moving statistics,
+ * which are then constants.
  * dx: NULL or real[n, inputs], receives the gradient with respect to the inputs. No counter moves. */
 mnc_status mnc_gradients(mnc_model *model, const mnc_data *data, const uint32_t *order, size_t n, bool training,
                          double *loss, void *dx, mnc_error *err);
 
-/* Rows first ... first + n - 1 without dropout, with moving statistics.
+/* Rows first ... first + n - 1 without dropout and noise, with moving statistics.
  * outputs: NULL or real[n, C]. losses: NULL or double[n], weight * loss of each row (needs targets).
  * correct: NULL or incremented by the number of right rows. */
 mnc_status mnc_evaluate(mnc_model *model, const mnc_data *data, size_t first, size_t n, void *outputs, double *losses,
                         uint64_t *correct, mnc_error *err);
-/* What mnc_evaluate gives, but in training mode (dropout of the current step, batch statistics), moving nothing but the
- * moving statistics if update_statistics. outputs: real[n, C]. */
+/* What mnc_evaluate gives, but in training mode (dropout and noise of the current step, batch statistics), moving nothing
+ * but the moving statistics if update_statistics. outputs: real[n, C]. */
 mnc_status mnc_forward_training(mnc_model *model, const mnc_data *data, const uint32_t *order, size_t n,
                                 bool update_statistics, void *outputs, mnc_error *err);
 /* Sum of the layers' l1 and l2 penalties. */

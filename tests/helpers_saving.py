@@ -73,6 +73,18 @@ MODELS = {
         {},
         None,
     ),
+    "noise": (
+        lambda: [
+            mc.GaussianNoise(0.1, input_shape=(4, 4)),
+            mc.Flatten(),
+            mc.Dense(6, "relu"),
+            mc.GaussianNoise(0.2, seed=7),
+            mc.Dropout(0.1),
+            dense_end(),
+        ],
+        {},
+        None,
+    ),
     "batch normalisation": (
         lambda: [
             mc.Flatten(),

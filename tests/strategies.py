@@ -12,7 +12,7 @@ INPUTS = (1, 5, 16, 49, 63, 64, 65, 130, 200)
 
 
 def random_network(seed: int) -> dict[str, Any]:
-    """One to four layers of any kind, with any activation, dropout, penalties, head, smoothing, input dropout."""
+    """One to four layers of any kind, with any activation, dropout, noise, penalties, norms, head, smoothing."""
     draw = np.random.default_rng(seed)
     rare = np.random.default_rng([seed, 1])  # for what came later: networks of a number stay what they were else
     activations = [str(a) for a in reference.ACTIVATIONS]
@@ -22,6 +22,7 @@ def random_network(seed: int) -> dict[str, Any]:
 
     def layer() -> dict[str, Any]:
         rest = {"activation": pick(*activations), "dropout": pick(0.0, 0.0, 0.25, 0.6), "slope": 0.2}
+        rest |= {"noise": float(rare.choice([0.0, 0.0, 0.0, 0.2])), "noise_seed": int(rare.integers(2**63))}
         kind = pick("dense", "dense", "dense", "norm", "map")
         if kind == "norm":
             return rest | {"kind": kind, "scale": pick(True, False), "center": pick(True, False)}
@@ -42,6 +43,8 @@ def random_network(seed: int) -> dict[str, Any]:
         head=head,
         seed=int(draw.integers(2**63)),
         input_dropout=pick(0.0, 0.0, 0.2),
+        input_noise=float(rare.choice([0.0, 0.0, 0.0, 0.1])),
+        input_noise_seed=int(rare.integers(2**63)),
         label_smoothing=pick(0.0, 0.1) if head in cases.OF_LOGITS else 0.0,
         reduce_rows=pick(16, 48, 512),
     )

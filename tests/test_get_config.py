@@ -79,6 +79,7 @@ EXAMPLES = {
         mc.ELU(0.1, name="elu"),
         mc.Softmax(name="s"),
         mc.Dropout(0.3, name="dr"),
+        mc.GaussianNoise(0.3, 2**64 - 1, name="gn"),
         mc.BatchNormalization(-1, 0.9, 1e-4, False, False, name="bn"),
     ],
 }
@@ -143,7 +144,7 @@ def test_layers_made_from_a_configuration_do_the_same(example):
         end = [] if isinstance(layer, mc.Softmax) else [mc.Flatten(), mc.Dense(2)]
         model = mc.Sequential([*front, layer, *end], seed=1)
         plan = model._state.plan
-        return plan.steps, plan.rescaling, plan.input_dropout, plan.softmax, plan.shape
+        return plan.steps, plan.rescaling, plan.on_inputs, plan.softmax, plan.shape
 
     again = layers.deserialize({"class_name": type(example).__name__, "config": example.get_config()})
     assert again is not example

@@ -30,6 +30,7 @@ const mnc_kernels MNC_JOIN(mnc_kernels, MNC_ISA) = {
     .column_gradient = MNC_K(column_gradient),
     .bias_gradient = MNC_K(bias_gradient),
     .activate = MNC_K(activate),
+    .add_noise = MNC_K(add_noise),
     .multiply = MNC_K(multiply),
     .head = MNC_K(head),
     .norm_train = MNC_K(norm_train),

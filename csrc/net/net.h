@@ -36,7 +36,7 @@ typedef struct mnc_plan {
     size_t rows;    /* capacity: rows of a batch, or of a chunk of it */
     size_t threads; /* capacity */
     bool inference; /* outputs only: without derivatives and deltas */
-    bool sparse;    /* step 0 reads records of non-zero inputs: */
+    bool sparse;    /* step 0 reads records of non-zero inputs, unless training adds noise to all: */
     bool found;     /* found for each chunk, in data that have no index */
     bool assembled; /* inputs are put together for each chunk: in x if dense, in records if found or with dropout */
     bool turned;    /* and the first layer's gradient columns of them */

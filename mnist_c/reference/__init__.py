@@ -8,7 +8,7 @@ differences, published test vectors, Keras and PyTorch (tests/test_reference.py,
 | `layers` | dense layer, activations, dropout, batch normalisation, penalties, constraints |
 | `losses` | softmax with cross-entropy, sigmoid with binary cross-entropy, mean squared error, inner product |
 | `optimizers` | SGD, RMSprop, Adam, AdamW, Adagrad; learning-rate schedules |
-| `randomness` | Philox4x32-10; permutations, dropout masks and initial values drawn from it |
+| `randomness` | Philox4x32-10; permutations, dropout masks, noise and initial values drawn from it |
 | `network` | `Network`: all of it put together, with the arguments of the C core's network |
 
 Notation, as in ARCHITECTURE.md: B rows of a batch, K inputs of a layer, N outputs, C classes; z pre-activation,
@@ -57,7 +57,7 @@ from .optimizers import (
     rmsprop,
     sgd,
 )
-from .randomness import dropout_keep, initial_values, permutation, philox4x32, uniforms
+from .randomness import dropout_keep, initial_values, normal_noise, permutation, philox4x32, uniforms
 
 __all__ = [
     "ACTIVATIONS",
@@ -86,6 +86,7 @@ __all__ = [
     "inner_product",
     "mean_squared_error",
     "moving_average",
+    "normal_noise",
     "one_hot",
     "optimizer_slots",
     "penalty",
