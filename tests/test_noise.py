@@ -147,6 +147,33 @@ def test_training_twice_equals_training_longer():
     assert once.weights_hash() == twice.weights_hash()
 
 
+def test_a_run_resumed_in_the_middle_of_an_epoch_ends_in_the_same_bits(tmp_path):
+    """With norms of weights, too; on another number of threads and instruction set. 10 batches an epoch."""
+
+    def model(isa=None):
+        noisy = [mc.GaussianNoise(0.1), mc.Dense(9, "relu", kernel_constraint=mc.MaxNorm(0.6)), mc.GaussianNoise(0.2)]
+        return make_model(*noisy, isa=isa)
+
+    whole = fit(model(), epochs=3).weights_hash()
+    path = tmp_path / "run.safetensors"
+
+    def save():
+        return [mc.callbacks.ModelCheckpoint(path, save_freq=4)]
+
+    def interrupt(batch, logs):
+        if batch == 6:
+            raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        fit(model(), epochs=3, callbacks=[*save(), mc.callbacks.LambdaCallback(on_train_batch_end=interrupt)])
+    resumed, done = model(cases.ISAS[-1]), []
+    count = mc.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: done.append(batch))
+    with cases.threads(3):
+        fit(resumed, epochs=3, callbacks=[*save(), count], resume=path)
+    assert len(done) == 26  # of 30: it went on behind the fourth batch
+    assert resumed.weights_hash() == whole
+
+
 def test_it_is_a_layer_without_weights_of_the_name_in_keras():
     model = make_model(keras.layers.GaussianNoise(0.1), mc.Dense(9, "relu"), mc.GaussianNoise(0.2))
     assert [layer.name for layer in model.layers if isinstance(layer, mc.GaussianNoise)] == [
