@@ -113,20 +113,25 @@ typedef struct mnc_init {
     double a, b;
 } mnc_init;
 
-/* One layer: kind, then activation, then dropout. */
+/* One layer: kind, then activation, then dropout, then noise. */
 typedef struct mnc_layer {
     mnc_layer_kind kind;
-    size_t units;              /* MNC_DENSE: outputs; others: ignored (as many as come in) */
-    bool use_bias;             /* MNC_DENSE */
-    mnc_init kernel_init;      /* MNC_DENSE */
-    mnc_init bias_init;        /* MNC_DENSE */
-    double l1, l2;             /* MNC_DENSE: adds l1 sum |W| + l2 sum W^2 to the loss */
-    double bias_l1, bias_l2;   /* the same on the bias */
+    size_t units;            /* MNC_DENSE: outputs; others: ignored (as many as come in) */
+    bool use_bias;           /* MNC_DENSE */
+    mnc_init kernel_init;    /* MNC_DENSE */
+    mnc_init bias_init;      /* MNC_DENSE */
+    double l1, l2;           /* MNC_DENSE: adds l1 sum |W| + l2 sum W^2 to the loss */
+    double bias_l1, bias_l2; /* the same on the bias */
+    /* MNC_DENSE: after each step every column w of W becomes w clip(|w|, min_norm, max_norm) / (1e-7 + |w|); max_norm 0: as
+     * it is. The same for the bias, which is one vector. */
+    double min_norm, max_norm, bias_min_norm, bias_max_norm;
     double momentum, epsilon;  /* MNC_NORM: of the moving averages; under the root, beside the variance */
     bool center, scale;        /* MNC_NORM: learn beta; learn gamma */
     mnc_activation activation; /* softmax is part of the head, not an activation */
     double slope;              /* MNC_LEAKY_RELU: factor for negative inputs; MNC_ELU: alpha */
     double dropout;            /* share of outputs set to zero in training, the rest times 1 / (1 - dropout); [0, 1) */
+    double noise;              /* standard deviation of normal noise that is added in training */
+    uint64_t noise_seed;       /* with the spec's seed (xor) the key of the noise */
 } mnc_layer;
 
 /* How the last layer's outputs z[B, C] become a loss (mean over the batch of weight * loss per row). */
@@ -143,6 +148,8 @@ typedef struct mnc_spec {
     mnc_dtype dtype;
     size_t inputs;
     double input_dropout;
+    double input_noise; /* after the dropout, as in mnc_layer; training then takes inputs as dense */
+    uint64_t input_noise_seed;
     size_t n_layers;
     const mnc_layer *layers;
     mnc_head head;
@@ -192,7 +199,7 @@ uint64_t mnc_model_hash(const mnc_model *model);
 /* Counters that randomness and schedules depend on. */
 typedef struct mnc_progress {
     uint64_t epoch;          /* epochs begun in the model's life: keys the shuffle */
-    uint64_t step;           /* steps taken in the model's life: keys dropout */
+    uint64_t step;           /* steps taken in the model's life: keys dropout and noise */
     uint64_t optimizer_step; /* batches since the optimizer was set */
 } mnc_progress;
 
@@ -240,8 +247,8 @@ typedef enum mnc_optimizer_kind { MNC_OPTIMIZERS(MNC_LIST_VALUE) } mnc_optimizer
  * Before, g is clipped by at most one of (0: not): clipvalue, each element to [-c, c]; clipnorm, each tensor's norm, and
  * global_clipnorm, that of all together: g *= c / norm where the norm is above c.
  * With gradient_accumulation_steps n > 1, a step takes the mean gradient of n batches; t counts steps, not batches.
- * use_ema: after each step, average = ema_momentum average + (1 - ema_momentum) w (in the first step w), and after every
- * ema_overwrite_frequency steps (0: never) w = average.
+ * use_ema: after each step, norms brought into the layers' ranges, average = ema_momentum average + (1 - ema_momentum) w
+ * (in the first step w), and after every ema_overwrite_frequency steps (0: never) w = average.
  * Slots: SGD with momentum m; RMSPROP v, then m, then a, those in use; ADAM and ADAMW m, v; ADAGRAD v. Behind them, where
  * they are in use: the sum of the gradients so far; the average. */
 typedef struct mnc_optimizer {
@@ -295,20 +302,20 @@ typedef struct mnc_job {
 mnc_status mnc_fit(mnc_model *model, mnc_job *job, mnc_error *err);
 
 /* Gradients of the mean loss with penalties over rows order[n] (NULL: 0 ... n - 1), left in MNC_GRADIENT.
- * training: dropout (of the model's current step) and batch statistics; else no dropout and moving statistics, which
- * are then constants.
+ * training: dropout and noise (of the model's current step) and batch statistics; else neither, and moving statistics,
+ * which are then constants.
  * dx: NULL or real[n, inputs], receives the gradient with respect to the inputs. No counter moves.
  * MNC_STOPPED leaves anything in MNC_GRADIENT and dx. */
 mnc_status mnc_gradients(mnc_model *model, const mnc_data *data, const uint32_t *order, size_t n, bool training,
                          double *loss, void *dx, const mnc_stop *stop, mnc_error *err);
 
-/* Rows first ... first + n - 1 without dropout, with moving statistics.
+/* Rows first ... first + n - 1 without dropout and noise, with moving statistics.
  * outputs: NULL or real[n, C]. losses: NULL or double[n], weight * loss of each row (needs targets).
  * correct: NULL or incremented by the number of right rows. */
 mnc_status mnc_evaluate(mnc_model *model, const mnc_data *data, size_t first, size_t n, void *outputs, double *losses,
                         uint64_t *correct, mnc_error *err);
-/* What mnc_evaluate gives, but in training mode (dropout of the current step, batch statistics), moving nothing but the
- * moving statistics if update_statistics. outputs: real[n, C]. */
+/* What mnc_evaluate gives, but in training mode (dropout and noise of the current step, batch statistics), moving nothing
+ * but the moving statistics if update_statistics. outputs: real[n, C]. */
 mnc_status mnc_forward_training(mnc_model *model, const mnc_data *data, const uint32_t *order, size_t n,
                                 bool update_statistics, void *outputs, const mnc_stop *stop, mnc_error *err);
 /* Sum of the layers' l1 and l2 penalties. */

@@ -17,10 +17,11 @@ Not to be confused with MNIST-C, the benchmark of corrupted digits.
 
 from typing import TYPE_CHECKING, Any
 
-from . import callbacks, initializers, losses, ops, optimizers, regularizers, schedules
+from . import callbacks, constraints, initializers, losses, ops, optimizers, regularizers, schedules
 from ._checkpoint import ResumeError
 from ._core import NotFiniteError
 from .config import get_num_threads, set_num_threads, show_config
+from .constraints import MaxNorm, UnitNorm
 from .gradient_check import gradient_check
 from .history import History
 from .initializers import (
@@ -45,6 +46,7 @@ from .layers import (
     Dense,
     Dropout,
     Flatten,
+    GaussianNoise,
     Input,
     LeakyReLU,
     ReLU,
@@ -104,6 +106,7 @@ __all__ = [
     "Evaluation",
     "ExponentialDecay",
     "Flatten",
+    "GaussianNoise",
     "GlorotNormal",
     "GlorotUniform",
     "HeNormal",
@@ -114,6 +117,7 @@ __all__ = [
     "LeakyReLU",
     "LecunNormal",
     "LecunUniform",
+    "MaxNorm",
     "MeanSquaredError",
     "ModelFileError",
     "NotFiniteError",
@@ -130,10 +134,12 @@ __all__ = [
     "SparseCategoricalCrossentropy",
     "StepDecay",
     "TruncatedNormal",
+    "UnitNorm",
     "VarianceScaling",
     "WarmUp",
     "Zeros",
     "callbacks",
+    "constraints",
     "datasets",
     "diagnose",
     "diagnosis",

@@ -91,9 +91,10 @@ class Data:
 class Network:
     """layers: a sequence of dicts with the fields of mnc_layer: kind ("dense", "norm", "map"), units, use_bias,
     kernel_init and bias_init (tuples (kind, fan, a, b); kind "constant", "uniform", "normal", "truncated_normal",
-    "scaled_uniform", "scaled_normal"; fan "in", "out", "avg"), l1, l2, bias_l1, bias_l2, momentum, epsilon, center,
-    scale, activation ("linear", "relu" and so on, see mnc.h), slope, dropout. head:
-    "softmax_cross_entropy", "mean_squared_error", "inner_product", "binary_cross_entropy".
+    "scaled_uniform", "scaled_normal"; fan "in", "out", "avg"), l1, l2, bias_l1, bias_l2, min_norm, max_norm,
+    bias_min_norm, bias_max_norm, momentum, epsilon, center, scale, activation ("linear", "relu" and so on, see mnc.h),
+    slope, dropout, noise, noise_seed. head: "softmax_cross_entropy", "mean_squared_error", "inner_product",
+    "binary_cross_entropy".
 
     Any number of threads may call `evaluate`, `predict`, `get` and what else only reads, at once. Whoever changes a
     network waits until they are done, and has it to itself meanwhile: other calls raise RuntimeError."""
@@ -106,6 +107,8 @@ class Network:
         head: str,
         dtype: str = ...,
         input_dropout: float = ...,
+        input_noise: float = ...,
+        input_noise_seed: int = ...,
         label_smoothing: float = ...,
         outputs_are_logits: bool = ...,
         seed: int = ...,

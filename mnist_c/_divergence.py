@@ -25,8 +25,8 @@ def find(model: "Sequential", images: NDArray[Any], data: _core.Data, rows: NDAr
     """What is not finite first in a step on these rows: weights, pre-activations, activations, loss or gradients, in
     the order in which they are computed. None if all are finite.
 
-    images: those of the rows, as the core gets them. Nothing of the model is changed. The dropout masks are those of
-    the step that failed.
+    images: those of the rows, as the core gets them. Nothing of the model is changed. The dropout masks and the noise
+    are those of the step that failed.
     """
     state = model._state
     feed = Feed(model, state.plan, None)
@@ -53,8 +53,8 @@ def find(model: "Sequential", images: NDArray[Any], data: _core.Data, rows: NDAr
 
 
 def _stages(steps: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The line up to the last step before its activation and dropout, and with them."""
-    bare = [*steps[:-1], {**steps[-1], "activation": "linear", "dropout": 0.0}]
+    """The line up to the last step before its activation, dropout and noise, and with them."""
+    bare = [*steps[:-1], {**steps[-1], "activation": "linear", "dropout": 0.0, "noise": 0.0}]
     return [("pre-activations", bare), ("activations", steps)]
 
 
@@ -62,7 +62,7 @@ def _part(model: "Sequential", steps: list[dict[str, Any]]) -> _core.Network:
     """A network of the first layers alone, with the model's weights and counters. Its outputs are given as they are."""
     state = model._state
     plan = _plan.Plan(state.plan.input_shape)
-    plan.steps, plan.input_dropout = steps, state.plan.input_dropout
+    plan.steps, plan.on_inputs = steps, state.plan.on_inputs
     network = _plan.create_network(plan, head_of(plan, None), **model._settings)
     _plan.copy_values(state.network, network)
     return network

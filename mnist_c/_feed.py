@@ -216,3 +216,5 @@ def _check_binary(loss: losses.Loss, plan: Plan) -> None:
         )
     if step["dropout"]:
         raise ValueError(f"{name} needs probabilities as they are: take out the Dropout behind the last layer")
+    if step["noise"] and last == "sigmoid":
+        raise ValueError(f"{name} needs probabilities as they are: take out the GaussianNoise behind the last layer")

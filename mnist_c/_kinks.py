@@ -18,8 +18,9 @@ _CHUNK = 2_000_000  # numbers in memory at a time
 class Kinks:
     """The signs of all pre-activations of one network on one batch, and what a changed weight does to them.
 
-    steps: the core's layers. values: role -> weights, for each step. x (B, K): the inputs, dropout applied.
-    masks: what dropout multiplies the outputs of each step by, or None. training: batch statistics.
+    steps: the core's layers. values: role -> weights, for each step. x (B, K): the inputs, dropout and noise
+    applied. masks, noises: what dropout multiplies the outputs of each step by and what is then added to them, or None.
+    training: batch statistics.
     """
 
     def __init__(
@@ -28,9 +29,11 @@ class Kinks:
         values: list[dict[str, Array]],
         x: Array,
         masks: list[Array | None],
+        noises: list[Array | None],
         training: bool,
     ) -> None:
-        self._steps, self._values, self._masks, self._training = steps, values, masks, training
+        self._steps, self._values, self._training = steps, values, training
+        self._masks, self._noises = masks, noises
         self._last = max((s for s, step in enumerate(steps) if step["activation"] in KINKED), default=-1)
         self._inputs: list[Array] = []  # of each step, after normalisation where it is a "norm"
         self._z: list[Array] = []
@@ -58,8 +61,9 @@ class Kinks:
         from .reference import ACTIVATIONS
 
         a, _ = ACTIVATIONS[self._steps[s]["activation"]](z, self._steps[s]["slope"])
-        mask = self._masks[s]
-        return a if mask is None else a * mask
+        mask, noise = self._masks[s], self._noises[s]
+        a = a if mask is None else a * mask
+        return a if noise is None else a + noise
 
     # ------------------------------------------------------------ changed weights
 
@@ -110,6 +114,18 @@ def dropout_masks(
     return [
         ops.dropout(np.ones((rows, width)), spec["dropout"], seed=seed, step=step, layer=1 + s)
         if spec["dropout"]
+        else None
+        for s, (spec, width) in enumerate(zip(plan_steps, widths, strict=True))
+    ]
+
+
+def noises(plan_steps: list[dict[str, Any]], widths: list[int], rows: int, seed: int, step: int) -> list[Array | None]:
+    """What is added to each step's outputs (rows, width) in training step number `step`."""
+    return [
+        ops.gaussian_noise(
+            np.zeros((rows, width)), spec["noise"], seed=seed ^ spec["noise_seed"], step=step, layer=1 + s
+        )
+        if spec["noise"]
         else None
         for s, (spec, width) in enumerate(zip(plan_steps, widths, strict=True))
     ]

@@ -1,7 +1,8 @@
-"""From a list of layers to what the core runs: a line of steps, each *kind, activation, dropout*.
+"""From a list of layers to what the core runs: a line of steps, each *kind, activation, dropout, noise*.
 
-Every layer's `lower(plan)` calls the methods below in turn. An activation or a dropout joins the step before it where
-that step has none yet and otherwise becomes a step of its own, so any order of layers can be written down.
+Every layer's `lower(plan)` calls the methods below in turn. An activation, a dropout or a noise joins the step before
+it where that step has neither it nor what comes after it yet, and otherwise becomes a step of its own, so any order of
+layers can be written down.
 """
 
 import math
@@ -26,6 +27,7 @@ class Plan:
 
     inputs: int, features per row. shape: the shape of a row at this point of the line.
     steps: the core's layers. owners: the layer that each step's weights belong to.
+    on_inputs: what training does to the inputs, as arguments of the core's network: input_dropout, input_noise.
     rescaling: (scale, offset) of Rescaling layers, or None. softmax: whether the last activation is one.
     """
 
@@ -34,7 +36,7 @@ class Plan:
         self.inputs = math.prod(shape)
         self.steps: list[dict[str, Any]] = []
         self.owners: list[Layer] = []
-        self.input_dropout = 0.0
+        self.on_inputs: dict[str, Any] = {}
         self.rescaling: tuple[float, float] | None = None
         self.softmax = False
         self.output_shapes: dict[Layer, Shape] = {}
@@ -56,27 +58,36 @@ class Plan:
         return [*self.steps[:-1], {**last, "activation": "linear"}]
 
     def step(self, owner: "Layer", kind: str, **fields: Any) -> None:
-        self.steps.append({"kind": kind, "activation": "linear", "slope": 0.0, "dropout": 0.0, **fields})
+        self.steps.append({"kind": kind, "activation": "linear", "slope": 0.0, "dropout": 0.0, "noise": 0.0, **fields})
         self.owners.append(owner)
+
+    def _end(self, owner: "Layer", *parts: str) -> dict[str, Any]:
+        """The last step, or a new one if there is none or any of those parts of it is taken."""
+        if not self.steps or any(self.steps[-1][part] not in (0.0, "linear") for part in parts):
+            self.step(owner, "map")
+        return self.steps[-1]
 
     def activate(self, owner: "Layer", function: ActivationFunction) -> None:
         if function.name == "softmax":
             self.softmax = True
         elif function.name != "linear":
-            if not self.steps or self.steps[-1]["activation"] != "linear" or self.steps[-1]["dropout"]:
-                self.step(owner, "map")
-            self.steps[-1].update(activation=function.name, slope=function.slope)
+            step = self._end(owner, "activation", "dropout", "noise")
+            step.update(activation=function.name, slope=function.slope)
 
     def drop(self, owner: "Layer", rate: float) -> None:
-        if rate and not self.steps and not self.input_dropout:
-            self.input_dropout = rate
+        if rate and not self.steps and not self.on_inputs:
+            self.on_inputs["input_dropout"] = rate
         elif rate:
-            if not self.steps or self.steps[-1]["dropout"]:
-                self.step(owner, "map")
-            self.steps[-1]["dropout"] = rate
+            self._end(owner, "dropout", "noise")["dropout"] = rate
+
+    def add_noise(self, owner: "Layer", stddev: float, seed: int) -> None:
+        if stddev and not self.steps and "input_noise" not in self.on_inputs:
+            self.on_inputs.update(input_noise=stddev, input_noise_seed=seed)
+        elif stddev:
+            self._end(owner, "noise").update(noise=stddev, noise_seed=seed)
 
     def rescale(self, owner: "Layer", scale: float, offset: float) -> None:
-        if self.steps or self.input_dropout:
+        if self.steps or self.on_inputs:
             raise ValueError(f"{owner} must come before all layers that compute: only inputs can be rescaled")
         before_scale, before_offset = self.rescaling or (1.0, 0.0)
         self.rescaling = (before_scale * scale, before_offset * scale + offset)
@@ -118,12 +129,12 @@ def create_network(
         layers=plan.steps_for(kind),
         head=kind,
         dtype=dtype,
-        input_dropout=plan.input_dropout,
         label_smoothing=label_smoothing,
         outputs_are_logits=outputs_are_logits,
         seed=seed,
         reduce_rows=reduce_rows,
         isa=isa,
+        **plan.on_inputs,
     )
 
 

@@ -23,7 +23,7 @@ Array = NDArray[Any]
 _HEADER = ("name", "shape", "smallest", "largest", "root mean square", "zeros")
 _ALIGN = "<>>>>>"
 _AS_THEY_ARE = Head(SQUARED_ERROR)  # a head that leaves outputs alone, without a softmax
-_IDENTITY: dict[str, Any] = {"kind": "map", "activation": "linear", "slope": 0.0, "dropout": 0.0}
+_IDENTITY: dict[str, Any] = {"kind": "map", "activation": "linear", "slope": 0.0, "dropout": 0.0, "noise": 0.0}
 
 
 class Trace(Mapping[str, Array]):
@@ -31,10 +31,11 @@ class Trace(Mapping[str, Array]):
 
     Forward, in this order; a layer is one with weights, or an activation of its own:
 
-        "input"                   (B, K)  what the first layer sees: scaled pixels, dropout applied
+        "input"                   (B, K)  what the first layer sees: scaled pixels, dropout and noise applied
         "dense/z"                 (B, N)  x W + b, or what batch normalisation gives
         "dense/mask"              (B, N)  what dropout multiplies by: 1 / (1 - rate) or 0; only where there is dropout
-        "dense/a"                 (B, N)  activation(z), times the mask
+        "dense/noise"             (B, N)  what is added to that; only where there is noise
+        "dense/a"                 (B, N)  activation(z), times the mask, plus the noise
         "output"                  (B, C)  the last activations or, with a softmax, probabilities
 
     and backward, from the last layer to the first:
@@ -97,9 +98,9 @@ def trace(model: "Sequential", x: object, y: object, sample_weight: object = Non
 class _Step:
     """One step on one batch, by networks that are made of parts of the model's, with its weights and counters.
 
-    A part keeps the places of its steps, because they key dropout: what comes before it is replaced by steps that do
-    nothing. Every row of z, a and delta is a chain of its own (see ARCHITECTURE.md), so a part gives the same bits as
-    the whole.
+    A part keeps the places of its steps, because they key dropout and noise: what comes before it is replaced by steps
+    that do nothing. Every row of z, a and delta is a chain of its own (see ARCHITECTURE.md), so a part gives the same
+    bits as the whole.
     """
 
     def __init__(
@@ -138,10 +139,12 @@ class _Step:
 
     # ------------------------------------------------------------ parts of the network
 
-    def _part(self, steps: list[dict[str, Any]], head: Head, inputs: int, input_dropout: float = 0.0) -> _core.Network:
+    def _part(
+        self, steps: list[dict[str, Any]], head: Head, inputs: int, on_inputs: dict[str, Any] | None = None
+    ) -> _core.Network:
         """A network of these steps, with the weights of the model's steps that stand at the same places."""
         plan = Plan((inputs,))
-        plan.steps, plan.input_dropout = steps, input_dropout
+        plan.steps, plan.on_inputs = steps, on_inputs or {}
         network = create_network(plan, head, **self.settings)
         indices = {tensor[:2]: i for i, tensor in enumerate(self.state.tensors)}
         for i, tensor in enumerate(network.tensors()):
@@ -151,7 +154,7 @@ class _Step:
 
     def _run(self, steps: list[dict[str, Any]], head: Head = _AS_THEY_ARE) -> Array:
         """The outputs of the first steps, for the batch."""
-        network = self._part(steps, head, self.plan.inputs, self.plan.input_dropout)
+        network = self._part(steps, head, self.plan.inputs, self.plan.on_inputs)
         if not self.training:
             return network.predict(self.inputs)
         return network.forward_training(self.inputs, self.order, False)
@@ -163,11 +166,13 @@ class _Step:
         steps, pre_activations = self.plan.steps, []
         self.arrays["input"] = self._run([_IDENTITY])
         for s, step in enumerate(steps):
-            z = self._run([*steps[:s], {**step, "activation": "linear", "dropout": 0.0}])
+            z = self._run([*steps[:s], {**step, "activation": "linear", "dropout": 0.0, "noise": 0.0}])
             pre_activations.append(z)
             self.arrays[f"{self._name(s)}/z"] = z
             if self.training and step["dropout"]:
                 self.arrays[f"{self._name(s)}/mask"] = self._mask(s, z)
+            if self.training and step["noise"]:
+                self.arrays[f"{self._name(s)}/noise"] = self._noise(s, z)
             self.arrays[f"{self._name(s)}/a"] = self._run(steps[: s + 1])
         self.arrays["output"] = self._run(steps, self.head)
         return pre_activations
@@ -177,9 +182,16 @@ class _Step:
         seed, step = self.model.seed, self.progress[1]
         return ops.dropout(np.ones_like(z), self.plan.steps[s]["dropout"], seed=seed, step=step, layer=1 + s)
 
+    def _noise(self, s: int, z: Array) -> Array:
+        """What noise gives for zeros."""
+        stddev, seed = self.plan.steps[s]["noise"], self.model.seed ^ self.plan.steps[s]["noise_seed"]
+        return ops.gaussian_noise(np.zeros_like(z), stddev, seed=seed, step=self.progress[1], layer=1 + s)
+
     def _delta(self, s: int, z: Array) -> Array:
         """The gradient with respect to the inputs of a network that begins with the activation of step s."""
-        activation = {**_IDENTITY, **{name: self.plan.steps[s][name] for name in ("activation", "slope", "dropout")}}
+        names = ("activation", "slope", "dropout", "noise", "noise_seed")
+        step = self.plan.steps[s]
+        activation = {**_IDENTITY, **{name: step[name] for name in names if name in step}}
         steps = [*[_IDENTITY] * s, activation, *self.plan.steps[s + 1 :]]
         network = self._part(steps, self.head, z.shape[1])
         data = _core.Data(z, dtype=self.model.dtype, isa=self.model.isa, **self.goal)
@@ -189,14 +201,14 @@ class _Step:
 
     def _gradients(self) -> tuple[float, dict[int, Array]]:
         """The mean loss with penalties, and a gradient for each trainable tensor."""
-        network = self._part(self.plan.steps, self.head, self.plan.inputs, self.plan.input_dropout)
+        network = self._part(self.plan.steps, self.head, self.plan.inputs, self.plan.on_inputs)
         loss, _ = network.gradients(self.data, self.order, self.training, False)
         return loss, {i: network.get("gradient", i) for i, tensor in enumerate(self.state.tensors) if tensor[3]}
 
     def _updates(self) -> tuple[float, dict[int, Array]]:
         """The learning rate, and what one step of `fit` adds to each trainable tensor."""
         optimizer = self.model._choose_optimizer(None)
-        network = self._part(self.plan.steps, self.head, self.plan.inputs, self.plan.input_dropout)
+        network = self._part(self.plan.steps, self.head, self.plan.inputs, self.plan.on_inputs)
         slots = network.set_optimizer(optimizer.kind, **optimizer.hyper)
         epoch, step, done = self.progress
         if optimizer is self.state.optimizer:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from . import _core, ops
 from ._feed import Feed
 from ._inputs import flag, whole
-from ._kinks import Kinks, dropout_masks
+from ._kinks import Kinks, dropout_masks, noises
 from ._lookup import check_factor
 
 if TYPE_CHECKING:
@@ -77,9 +77,9 @@ def gradient_check(
 
         n = (f(w - 2h) - 8 f(w - h) + 8 f(w + h) - f(w + 2h)) / 12 h        error = |a - n| / max(|a|, |n|, 1e-3 max|g|)
 
-    x, y, sample_weight: as in `fit`; a few rows are enough, the more the slower. training: with the dropout masks of
-    the next training step, the same in all evaluations, and batch statistics. max_parameters: about how many weights
-    to look at, spread over all arrays; None: all. The model is not changed.
+    x, y, sample_weight: as in `fit`; a few rows are enough, the more the slower. training: with the dropout masks
+    and the noise of the next training step, the same in all evaluations, and batch statistics. max_parameters: about
+    how many weights to look at, spread over all arrays; None: all. The model is not changed.
 
     A weight is skipped where a ReLU switches between its four points: there the loss has a kink. An L1 penalty has one
     at w = 0: within 2h of that, its part is taken to be l1 sign(w) and the quotient is formed of the rest.
@@ -123,12 +123,17 @@ class _Check:
             values[step][role] = value
         widths = [width := step.get("units", width) for step in steps]
         masks: list[Any] = [None] * len(steps)
+        added: list[Any] = [None] * len(steps)
         if self._training:
-            step = self._network.progress()[1]
+            step, inputs = self._network.progress()[1], self._plan.on_inputs
             masks = dropout_masks(steps, widths, len(x), self._seed, step)
-            if self._plan.input_dropout:
-                x = ops.dropout(x, self._plan.input_dropout, seed=self._seed, step=step)
-        return Kinks(steps, values, x, masks, self._training)
+            added = noises(steps, widths, len(x), self._seed, step)
+            if "input_dropout" in inputs:
+                x = ops.dropout(x, inputs["input_dropout"], seed=self._seed, step=step)
+            if "input_noise" in inputs:
+                seed = self._seed ^ inputs["input_noise_seed"]
+                x = ops.gaussian_noise(x, inputs["input_noise"], seed=seed, step=step)
+        return Kinks(steps, values, x, masks, added, self._training)
 
     def tensor(self, i: int, quota: int | None) -> TensorCheck:
         """Checks one array of weights: all of it, or a sample."""

@@ -19,7 +19,7 @@ from ._hooks import Hooks
 from ._structure import Structure
 from ._training import Run, alone, run, steps_per_epoch
 from .history import History
-from .layers import Dropout, Flatten, InputLayer, Rescaling
+from .layers import Dropout, Flatten, GaussianNoise, InputLayer, Rescaling
 from .results import Evaluation, Output, accuracy_name
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ class Sequential(Structure):
         ], seed=0)
 
     layers: any of `mnist_c.layers`. Where the first does not say its input_shape, the first data do.
-    seed: whole number; initial weights, shuffles and dropout are functions of it. None: one is drawn; see `model.seed`.
+    seed: whole number; initial weights, shuffles, dropout and noise are functions of it. None: one is drawn; see
+        `model.seed`.
     dtype: "float32", or "float64" (slower; for checking).
     scale: the factor for uint8 pixels. None: they are divided by 255. 1.0: raw pixels.
     reduce_rows: sums over the rows of a batch are cut every so many rows (a multiple of 16; part of the arithmetic).
@@ -358,12 +359,12 @@ class Sequential(Structure):
     def layer_outputs(self, x: object) -> dict[str, NDArray[Any]]:
         """What each layer gives for x, without dropout: layer name -> (n, units). For pictures and embeddings.
 
-        Layers that compute nothing then (Input, Flatten, Rescaling, Dropout) are left out.
+        Layers that compute nothing then (Input, Flatten, Rescaling, Dropout, GaussianNoise) are left out.
         """
         network, data = self._ready(x)
         shape, outputs = self._state.plan.input_shape, {}
         for count, layer in enumerate(self._layers, start=1):
-            if not isinstance(layer, (InputLayer, Flatten, Rescaling, Dropout)):
+            if not isinstance(layer, (InputLayer, Flatten, Rescaling, Dropout, GaussianNoise)):
                 plan = _plan.build(self._layers[:count], shape)
                 part = _plan.create_network(plan, head_of(plan, None), **self._settings)
                 _plan.copy_values(network, part)

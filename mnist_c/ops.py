@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core, _plan, activations, optimizers
-from ._lookup import check_share
+from ._lookup import check_factor, check_share
 
 Array = NDArray[Any]
 
@@ -222,7 +222,7 @@ def _targets_of(y: ArrayLike, z: Array, head: str, sample_weight: ArrayLike | No
     }
 
 
-# ---------------------------------------------------------------- dropout and batch normalisation
+# ---------------------------------------------------------------- dropout, noise and batch normalisation
 
 
 def dropout(
@@ -233,14 +233,29 @@ def dropout(
     The mask is that of a model with this seed, in its step number `step` (from 0): layer 0 drops inputs, layer l the
     outputs of the l-th of the core's steps. Its gradient is dropout(upstream, ...) with the same arguments.
     """
+    return _in_training(x, "dropout", check_share("rate", rate), seed, step, layer, isa)
+
+
+def gaussian_noise(
+    x: ArrayLike, stddev: float, *, seed: int = 0, step: int = 0, layer: int = 0, isa: str | None = None
+) -> Array:
+    """x + stddev n, n standard normal numbers.    (B, N) -> (B, N)
+
+    They are those of a model with this seed, in its step number `step`, as in `dropout`. The gradient passes unchanged.
+    """
+    return _in_training(x, "noise", check_factor("stddev", stddev), seed, step, layer, isa)
+
+
+def _in_training(x: ArrayLike, part: str, value: float, seed: int, step: int, layer: int, isa: str | None) -> Array:
+    """What that part of step number layer - 1, or of the inputs, does in training to its inputs."""
     (x_,) = _reals(x)
-    share = check_share("rate", rate)
     if not 0 <= layer < 250:
         raise ValueError(f"layer must be from 0 to 249, not {layer!r}")
     layers = [dict(_IDENTITY) for _ in range(max(layer, 1))]
     if layer:
-        layers[-1]["dropout"] = share
-    net = _Layer(_rows(x_, "x"), layers, [], _INNER, isa, input_dropout=0.0 if layer else share, seed=seed)
+        layers[-1][part] = value
+    on_inputs = {} if layer else {f"input_{part}": value}
+    net = _Layer(_rows(x_, "x"), layers, [], _INNER, isa, seed=seed, **on_inputs)
     net.network.set_progress(0, step, 0)
     return net.forward_training()
 

@@ -136,10 +136,10 @@ def _reference(model: "Sequential", feed: Feed, twin: _core.Network) -> referenc
             {**step, "kernel_init": constant} if step["kind"] == "dense" else step for step in feed.plan.steps_for(kind)
         ],
         head=kind,
-        input_dropout=feed.plan.input_dropout,
         label_smoothing=smoothing,
         outputs_are_logits=logits,
         seed=model.seed,
+        **feed.plan.on_inputs,
     )
     network.values = [twin.get("value", i) for i in range(len(network.values))]
     network.step = twin.progress()[1]

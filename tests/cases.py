@@ -154,6 +154,23 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "gelu_tanh, silu, softplus": network(
         130, dense(37, "gelu_tanh"), dense(19, "silu", dropout=0.1), dense(17, "softplus"), dense(10)
     ),
+    "norms of weights": network(
+        130,
+        dense(37, "relu", max_norm=0.9, bias_max_norm=0.05, dropout=0.2),
+        dense(19, min_norm=1.0, max_norm=1.0, l2=1e-3, use_bias=False),
+        norm("tanh"),
+        dense(7, max_norm=1.1, bias_min_norm=0.2, bias_max_norm=0.3),
+    ),
+    "noise": network(
+        130,
+        dense(37, "relu", dropout=0.2, noise=0.3),
+        dense(19, "tanh", noise=0.1, noise_seed=2**63 + 5),
+        norm("sigmoid", noise=0.05),
+        dense(7),
+        input_dropout=0.1,
+        input_noise=0.2,
+        input_noise_seed=3,
+    ),
     "squared error": network(
         130, dense(130, "sigmoid", dropout=0.1), dense(9, "tanh", l2=1e-3), head="mean_squared_error"
     ),
@@ -171,7 +188,7 @@ def outputs_of(arguments: dict[str, Any]) -> int:
 
 
 class Reference(reference.Network):
-    """The reference with the dropout masks of a step drawn once, since differences ask for them again and again."""
+    """The reference with the dropout masks and the noise of a step drawn once, since differences ask for them again."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -181,6 +198,12 @@ class Reference(reference.Network):
         key = (layer, rate, shape, self.step)
         if key not in self._masks:
             self._masks[key] = super()._dropout(layer, rate, shape)
+        return self._masks[key]
+
+    def _noise(self, layer: int, stddev: float, seed: int, shape: tuple[int, ...]) -> np.ndarray:
+        key = ("noise", layer, stddev, seed, shape, self.step)
+        if key not in self._masks:
+            self._masks[key] = super()._noise(layer, stddev, seed, shape)
         return self._masks[key]
 
 

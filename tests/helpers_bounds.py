@@ -252,11 +252,21 @@ def kept(net: Reference, layer: int, rate: float, x: Bounded) -> Bounded:
     return x.times(constant(1 / (1 - rate))).rounded().where(net._dropout(layer, rate, x.value.shape) > 0)
 
 
+def noisy(net: Reference, layer: int, stddev: float, seed: int, x: Bounded) -> Bounded:
+    """Normal numbers are off by at most 5 r u (kernels/math.inc.h), r <= sqrt(-2 log 2^-33), their factor by u."""
+    noise = net._noise(layer, stddev, seed, x.value.shape)
+    largest = float(np.sqrt(-2 * np.log(2.0**-33)))
+    error = 5 * largest * U * stddev * (1 + U) + U * np.abs(noise)
+    return x.plus(Bounded(noise, error)).rounded()
+
+
 def bounded_gradients(net: Reference, x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> dict[str, Bounded]:
     """In training mode, of exact float32 parameters and inputs: "x" and "LAYER ROLE" of every trainable tensor."""
     a, tapes = exact(x), []
     if net.input_dropout:
         a = kept(net, 0, net.input_dropout, a)
+    if net.input_noise:
+        a = noisy(net, 0, net.input_noise, net.input_noise_seed, a)
     for i, layer in enumerate(net.layers):
         z, normed, f = a, None, None
         if layer["kind"] == "dense":
@@ -271,6 +281,8 @@ def bounded_gradients(net: Reference, x: np.ndarray, y: np.ndarray, weights: np.
         if layer["dropout"]:
             f = exact(np.ones(z.value.shape)) if f is None else f
             a, f = (kept(net, 1 + i, layer["dropout"], part) for part in (a, f))
+        if layer["noise"]:
+            a = noisy(net, 1 + i, layer["noise"], layer["noise_seed"], a)
         tapes.append((tape_in, normed, f))
     delta, found = head_delta(net, a, y, weights), {}
     ones = exact(np.ones((1, len(x))))

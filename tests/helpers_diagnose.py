@@ -519,6 +519,18 @@ def small_l2(x, y):
 
 
 @healthy
+def max_norm_and_dropout(x, y):
+    layers = mlp((128, 64), rate=0.3, kernel_constraint=mc.MaxNorm(2), bias_constraint="max_norm")
+    return train(x, y, layers=layers, epochs=8)
+
+
+@healthy
+def noise(x, y):
+    layers = [mc.GaussianNoise(0.3), mc.Dense(128, "relu"), mc.GaussianNoise(0.3), mc.Dense(10, "softmax")]
+    return train(x, y, layers=layers, epochs=8)
+
+
+@healthy
 def label_smoothing(x, y):
     return train(x, y, loss=mc.CategoricalCrossentropy(label_smoothing=0.1))
 

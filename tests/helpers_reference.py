@@ -58,11 +58,16 @@ def _masks(net: Network, x: np.ndarray, training: bool) -> list[np.ndarray]:
 
 
 def outputs_of_layers(net: Network, x: np.ndarray, training: bool, layers: list[int]) -> list[np.ndarray]:
-    """What those layers give, dropout included."""
+    """What those layers give, dropout included, noise not: what has the sign of an activation's outputs."""
     if not layers:
         return []
     outputs, tapes, _ = net.forward(x, training)
-    return [tapes[i + 1].x if i + 1 < len(tapes) else outputs for i in layers]
+    found = []
+    for i in layers:
+        a, layer = tapes[i + 1].x if i + 1 < len(tapes) else outputs, net.layers[i]
+        noise = training and layer["noise"]
+        found.append(a - net._noise(1 + i, layer["noise"], layer["noise_seed"], a.shape) if noise else a)
+    return found
 
 
 def check_gradients(
@@ -117,6 +122,7 @@ STRUCTURES: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
     "norm without center": ([{"kind": "norm", "center": False}], {}),
     "map": ([{"kind": "dense", "units": 5}, {"kind": "map"}], {}),
     "dropout": ([{"kind": "dense", "units": 5, "dropout": 0.3}], {"input_dropout": 0.2}),
+    "noise": ([{"kind": "dense", "units": 5, "noise": 0.3}], {"input_noise": 0.2}),
 }
 
 

@@ -64,6 +64,27 @@ MODELS = {
         {"reduce_rows": 16},
         mc.CategoricalCrossentropy(label_smoothing=0.1),
     ),
+    "norms of weights": (
+        lambda: [
+            mc.Flatten(),
+            mc.Dense(6, "relu", kernel_constraint=mc.MaxNorm(0.7), bias_constraint=mc.MaxNorm(0.01)),
+            dense_end(kernel_constraint="unit_norm"),
+        ],
+        {},
+        None,
+    ),
+    "noise": (
+        lambda: [
+            mc.GaussianNoise(0.1, input_shape=(4, 4)),
+            mc.Flatten(),
+            mc.Dense(6, "relu"),
+            mc.GaussianNoise(0.2, seed=7),
+            mc.Dropout(0.1),
+            dense_end(),
+        ],
+        {},
+        None,
+    ),
     "batch normalisation": (
         lambda: [
             mc.Flatten(),

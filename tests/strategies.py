@@ -12,8 +12,9 @@ INPUTS = (1, 5, 16, 49, 63, 64, 65, 130, 200)
 
 
 def random_network(seed: int) -> dict[str, Any]:
-    """One to four layers of any kind, with any activation, dropout, penalties, head, smoothing, input dropout."""
+    """One to four layers of any kind, with any activation, dropout, noise, penalties, norms, head, smoothing."""
     draw = np.random.default_rng(seed)
+    rare = np.random.default_rng([seed, 1])  # for what came later: networks of a number stay what they were else
     activations = [str(a) for a in reference.ACTIVATIONS]
 
     def pick(*choices: Any) -> Any:
@@ -21,13 +22,16 @@ def random_network(seed: int) -> dict[str, Any]:
 
     def layer() -> dict[str, Any]:
         rest = {"activation": pick(*activations), "dropout": pick(0.0, 0.0, 0.25, 0.6), "slope": 0.2}
+        rest |= {"noise": float(rare.choice([0.0, 0.0, 0.0, 0.2])), "noise_seed": int(rare.integers(2**63))}
         kind = pick("dense", "dense", "dense", "norm", "map")
         if kind == "norm":
             return rest | {"kind": kind, "scale": pick(True, False), "center": pick(True, False)}
         if kind == "map":
             return rest | {"kind": kind}
         penalties = {name: pick(0.0, 0.0, 1e-3) for name in ("l1", "l2", "bias_l1", "bias_l2")}
-        return cases.dense(pick(*WIDTHS), use_bias=pick(True, True, False), **penalties) | rest
+        units, use_bias = pick(*WIDTHS), pick(True, True, False)
+        norms = rare.choice([0.0, 0.0, 0.8, 1.5], 2)
+        return cases.dense(units, use_bias=use_bias, max_norm=norms[0], bias_max_norm=norms[1], **penalties) | rest
 
     head = pick(*cases.OF_LOGITS, "mean_squared_error", "inner_product")
     hidden = [layer() for _ in range(draw.integers(4))]
@@ -39,6 +43,8 @@ def random_network(seed: int) -> dict[str, Any]:
         head=head,
         seed=int(draw.integers(2**63)),
         input_dropout=pick(0.0, 0.0, 0.2),
+        input_noise=float(rare.choice([0.0, 0.0, 0.0, 0.1])),
+        input_noise_seed=int(rare.integers(2**63)),
         label_smoothing=pick(0.0, 0.1) if head in cases.OF_LOGITS else 0.0,
         reduce_rows=pick(16, 48, 512),
     )

@@ -36,6 +36,10 @@ GOLDEN = {
         "5aac8c4dee5719a22ff100a0675c289e85d9ba2f115dfb948a44eae6546893bc"
     ),
     "accumulation of batches of several chains": "bb8096a325e67d74e5002abc1593069135efa196e4d679e1bcd171afe60d8e23",
+    "norms of weights, averages, accumulation": "1f36acff09c0773b92a29fd3350a8c4a11b7293854c2775c8e38fd1b52d8d98f",
+    "norms of weights, batch of 1100": "1f4fbba60019bf3b4324d6e51f038c68c2e917161e4674684a5424ba0a5ef052",
+    "noise": "641a7efe2c2794b2d8c4038c113bf61a3cc75d476818e29a5624de32a2e9a54b",
+    "noise on inputs, batch of 1100": "60fd2d34a8141538a059dc1a37c381cc765d9db2a0d86b710c0bae383e0c5ad9",
     "softmax regression, batches of one row": "999fa2a2a3c2063281ca707a7981795b44dc59d051991f9df688530e8ca601d1",
 }
 
@@ -140,6 +144,24 @@ CONFIGS = {
     ),
     "accumulation of batches of several chains": Config(
         cases.network(49, cases.dense(32, "relu"), cases.dense(10)), "rmsprop, accumulated", 1e-3, 3000, 700
+    ),
+    "norms of weights, averages, accumulation": Config(adapt("norms of weights"), "adam, everything", 0.01, 301, 33),
+    "norms of weights, batch of 1100": Config(
+        cases.network(
+            196, cases.dense(96, "relu", max_norm=0.8, bias_max_norm=0.02), cases.dense(10, min_norm=1.0, max_norm=1.0)
+        ),
+        "momentum",
+        0.1,
+        2200,
+        1100,
+    ),
+    "noise": Config(adapt("noise"), "momentum", 0.02, 301, 75),
+    "noise on inputs, batch of 1100": Config(
+        cases.network(196, cases.dense(96, "relu", noise=0.1, noise_seed=1), cases.dense(10), input_noise=0.3),
+        "adam",
+        1e-3,
+        2200,
+        1100,
     ),
     "softmax regression, batches of one row": Config(adapt("softmax regression"), "sgd", 0.1, 40, 1, alone=True),
 }

@@ -16,9 +16,16 @@ KINDS = ("sparse", "dense")
 
 
 def take_step_by_parts(
-    net: _core.Network, data: _core.Data, order: np.ndarray, rate: float, kind: str, hyper: dict[str, Any], slots: int
+    net: _core.Network,
+    data: _core.Data,
+    order: np.ndarray,
+    rate: float,
+    kind: str,
+    hyper: dict[str, Any],
+    slots: int,
+    ranges: list[tuple[float, float]],
 ) -> None:
-    """What one batch of `fit` does: gradients into memory, moving statistics, the optimizer on each tensor."""
+    """What one batch of `fit` does: gradients into memory, moving statistics, the optimizer on each tensor, norms."""
     epoch, step, t = net.progress()
     net.gradients(data, order, True, False)
     net.forward_training(data, order, True)
@@ -30,9 +37,27 @@ def take_step_by_parts(
             parts = ["value", *(f"slot{k}" for k in range(slots))]
             w, *carried = (net.get(part, i) for part in parts)
             _core.optimizer_apply(kind, w, carried, net.get("gradient", i), rate, t + 1, isa=net.isa, **hyper)
-            for part, array in zip(parts, (w, *carried), strict=True):
+            for part, array in zip(parts, (constrained(w, *ranges[i]), *carried), strict=True):
                 net.set(part, i, array)
     net.set_progress(epoch, step + 1, t + 1)
+
+
+def ranges_of(arguments: dict[str, Any], net: _core.Network) -> list[tuple[float, float]]:
+    """The smallest and the largest norm of each tensor's columns; (0, 0): any."""
+    prefixes, found = {"kernel": "", "bias": "bias_"}, []
+    for layer, role, _, _ in net.tensors():
+        names = [f"{prefixes[role]}{end}_norm" for end in ("min", "max")] if role in prefixes else []
+        found.append(tuple(arguments["layers"][layer].get(name, 0.0) for name in names) or (0.0, 0.0))
+    return found
+
+
+def constrained(w: np.ndarray, least: float, most: float) -> np.ndarray:
+    """By the rule of mnc.h: squares of a column are added from first to last, those of a bias as in contract_sum."""
+    if most == 0:
+        return w
+    squares = w.astype(np.float64) ** 2
+    norms = np.sqrt(np.cumsum(squares, axis=0)[-1] if w.ndim == 2 else contract_sum(squares))
+    return w * (np.clip(norms, least, most) / (1e-7 + norms)).astype(np.float32)
 
 
 def contract_sum(x: np.ndarray) -> float:
@@ -65,7 +90,7 @@ def assert_fused_step_equals_its_parts(
         for step, batch in enumerate(batches):
             order, rate = cases.rows_of(rows, step)[:batch], 0.01 / (1 + step)
             fused.fit(data, order, batch, np.array([rate]))
-            take_step_by_parts(parts, data, order, rate, rule, hyper, slots)
+            take_step_by_parts(parts, data, order, rate, rule, hyper, slots, ranges_of(arguments, parts))
             assert fused.progress() == parts.progress() == (0, step + 1, step + 1)
             wrong = cases.different(cases.everything(fused, slots), cases.everything(parts, slots))
             assert not wrong, f"{optimizer}, step {step} of {batch} rows: {wrong}"
@@ -81,7 +106,9 @@ def test_the_fused_step_equals_gradients_followed_by_the_optimizer(name, kind, i
 
 @pytest.mark.parametrize("isa", cases.ISAS)
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", ["deep, all penalties, input dropout", "batch norm, smoothing", "inner product"])
+@pytest.mark.parametrize(
+    "name", ["deep, all penalties, input dropout", "batch norm, smoothing", "inner product", "norms of weights"]
+)
 def test_the_fused_step_of_a_batch_of_several_chains_equals_its_parts(name, kind, isa):
     several = ["nesterov", "rmsprop momentum centered", "adamw"]
     assert_fused_step_equals_its_parts(cases.NETWORKS[name], kind, isa, [530, 521], several)
@@ -133,12 +160,23 @@ def test_a_step_of_several_batches_takes_the_mean_of_their_gradients(kind, isa):
         last = {i: fused.get("slot3", i) for i, tensor in enumerate(fused.tensors()) if tensor[3]}
 
 
-@pytest.mark.parametrize("trainer", cases.TRAINERS)
-def test_training_in_float64_equals_the_reference(trainer):
-    kind, hyper = cases.TRAINERS[trainer]
-    arguments = cases.network(
+FLOAT64 = {
+    "penalties": cases.network(
         30, cases.dense(17, "gelu", l2=1e-3, bias_l1=1e-3), cases.norm("elu", dropout=0.2), cases.dense(5)
-    )
+    ),
+    "norms": cases.network(
+        30,
+        cases.dense(17, "gelu", max_norm=0.9, bias_max_norm=0.4),
+        cases.norm("elu", dropout=0.2),
+        cases.dense(5, min_norm=1.0, max_norm=1.0),
+    ),
+}
+
+
+@pytest.mark.parametrize("arguments", FLOAT64.values(), ids=list(FLOAT64))
+@pytest.mark.parametrize("trainer", cases.TRAINERS)
+def test_training_in_float64_equals_the_reference(trainer, arguments):
+    kind, hyper = cases.TRAINERS[trainer]
     net = cases.make_reference(arguments, "float64")
     core = cases.make_core(net, arguments, "float64")
     assert net.set_optimizer(kind, **hyper) <= core.set_optimizer(kind, **hyper)

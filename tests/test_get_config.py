@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 
 import mnist_c as mc
-from mnist_c import _description, activations, initializers, layers, losses, optimizers, regularizers, schedules
+from mnist_c import (
+    _description,
+    activations,
+    constraints,
+    initializers,
+    layers,
+    losses,
+    optimizers,
+    regularizers,
+    schedules,
+)
 from mnist_c._config import public_subclasses
 
 # One of each class at least, with no argument at its default but in PLAIN.
@@ -28,6 +38,7 @@ EXAMPLES = {
         mc.Ones(),
     ],
     regularizers: [mc.L1(1e-3), mc.L2(1e-4), mc.L1L2(1e-3, 1e-4)],
+    constraints: [mc.MaxNorm(1.5), mc.UnitNorm()],
     schedules: [
         mc.StepDecay(0.1, 30, 0.5),
         mc.InverseTimeDecay(0.1, 30, 0.5, staircase=True),
@@ -53,7 +64,13 @@ EXAMPLES = {
         layers.InputLayer((28, 28), name="in"),
         mc.Rescaling(0.5, offset=-1, name="r"),
         mc.Flatten(input_shape=(4, 4, 1), name="f"),
-        mc.Dense(3, "tanh", False, mc.HeNormal(), mc.Ones(), mc.L1(1e-3), mc.L2(1e-4), input_dim=5, name="d"),
+        mc.Dense(
+            *(3, "tanh", False, mc.HeNormal(), mc.Ones(), mc.L1(1e-3), mc.L2(1e-4)),
+            kernel_constraint=mc.MaxNorm(3),
+            bias_constraint="unit_norm",
+            input_dim=5,
+            name="d",
+        ),
         mc.Dense(3, mc.LeakyReLU(0.1), name="e"),
         mc.Activation("sigmoid", name="a"),
         mc.Activation(mc.LeakyReLU(0.1), name="b"),
@@ -62,12 +79,14 @@ EXAMPLES = {
         mc.ELU(0.1, name="elu"),
         mc.Softmax(name="s"),
         mc.Dropout(0.3, name="dr"),
+        mc.GaussianNoise(0.3, 2**64 - 1, name="gn"),
         mc.BatchNormalization(-1, 0.9, 1e-4, False, False, name="bn"),
     ],
 }
 BASES = {
     initializers: initializers.Initializer,
     regularizers: regularizers.L1L2,
+    constraints: constraints.Constraint,
     schedules: schedules.LearningRateSchedule,
     optimizers: optimizers.Optimizer,
     losses: losses.Loss,
@@ -125,7 +144,7 @@ def test_layers_made_from_a_configuration_do_the_same(example):
         end = [] if isinstance(layer, mc.Softmax) else [mc.Flatten(), mc.Dense(2)]
         model = mc.Sequential([*front, layer, *end], seed=1)
         plan = model._state.plan
-        return plan.steps, plan.rescaling, plan.input_dropout, plan.softmax, plan.shape
+        return plan.steps, plan.rescaling, plan.on_inputs, plan.softmax, plan.shape
 
     again = layers.deserialize({"class_name": type(example).__name__, "config": example.get_config()})
     assert again is not example
@@ -146,7 +165,11 @@ def test_names_are_those_of_keras():
         "bias_initializer": {"class_name": "Zeros", "config": {}},
         "kernel_regularizer": {"class_name": "L2", "config": {"l2": 0.01}},
         "bias_regularizer": None,
+        "kernel_constraint": None,
+        "bias_constraint": None,
     }
+    config = mc.Dense(3, kernel_constraint="max_norm").get_config()
+    assert config["kernel_constraint"] == {"class_name": "MaxNorm", "config": {"max_value": 2, "axis": 0}}
     assert mc.Adam(mc.StepDecay(0.1, 10, 0.5)).get_config() == {
         "learning_rate": {
             "class_name": "StepDecay",
@@ -201,6 +224,8 @@ def test_descriptions_are_taken_where_names_are():
         (initializers.get, {"class_name": "RandomUniform", "config": {"minval": []}}, TypeError, "minval"),
         (regularizers.get, {"class_name": "L3", "config": {}}, ValueError, "L1L2"),
         (regularizers.get, {"class_name": "L1", "config": {"l1": -1}}, ValueError, "l1"),
+        (constraints.get, {"class_name": "Constraint", "config": {"least": 1, "most": 2}}, ValueError, "MaxNorm"),
+        (constraints.get, {"class_name": "MaxNorm", "config": {"max_value": -1}}, ValueError, "max_value"),
         (activations.get, {"class_name": "Dense", "config": {"units": 3}}, ValueError, "LeakyReLU"),
         (losses.get, {"class_name": "Loss", "config": {}}, ValueError, "unknown loss"),
         (optimizers.get, {"class_name": "Optimizer", "config": {"learning_rate": 1}}, ValueError, "unknown optimizer"),

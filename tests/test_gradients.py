@@ -31,6 +31,7 @@ HIDDEN: dict[str, Callable[[str, dict[str, float]], list[dict[str, Any]]]] = {
     "batch norm without scale": lambda a, p: [cases.dense(5, **p), cases.norm(a, scale=False)],
     "batch norm without center": lambda a, p: [cases.norm(a, center=False, epsilon=0.1)],
     "batch norm, dropout": lambda a, p: [cases.dense(5, "tanh", **p), cases.norm(a, dropout=0.4)],
+    "noise": lambda a, p: [cases.dense(5, a, noise=0.3, dropout=0.2, **p)],
     "map": lambda a, p: [cases.dense(5, **p), {"kind": "map", "activation": a, "slope": 0.2, "dropout": 0.25}],
 }
 
@@ -115,7 +116,7 @@ def away_from_kinks(net: cases.Reference, x: np.ndarray, training: bool) -> None
         if layer["activation"] not in cases.KINKED or not tensors:
             continue
         kept = dict(layer)
-        layer |= {"activation": "linear", "dropout": 0.0}
+        layer |= {"activation": "linear", "dropout": 0.0, "noise": 0.0}
         outputs, tapes, _ = net.forward(x, training)
         layer |= kept
         z = np.sort(tapes[i + 1].x if i + 1 < len(tapes) else outputs, axis=0)[middle - 3 : middle + 3]
@@ -148,6 +149,8 @@ def small_networks(hidden: str, activation: str) -> Iterator[tuple[str, dict[str
             arguments["label_smoothing"] = 0.1
         if hidden == "dropout":
             arguments["input_dropout"] = 0.2
+        if hidden == "noise":
+            arguments |= {"input_noise": 0.3, "input_noise_seed": 9}
         y = cases.targets_for(head, ROWS, OUTPUTS, "labels" if i < 2 else "probabilities")
         yield f"{head}, {penalty}", arguments, y, cases.weights_for(ROWS) if i % 3 else None
 
@@ -322,8 +325,10 @@ def test_gradients_of_a_random_network_equal_the_reference(seed):
             assert np.abs(a - b).max() <= 1e-12 * largest, f"training {training}: {part}"
 
 
-def test_dropout_is_frozen_until_a_step_is_taken():
-    arguments = cases.network(20, cases.dense(70, "relu", dropout=0.5), cases.dense(3), input_dropout=0.3)
+@pytest.mark.parametrize("part", [{"dropout": 0.5}, {"noise": 0.5}, {"noise": 0.5, "noise_seed": 2**40}], ids=str)
+def test_dropout_and_noise_are_frozen_until_a_step_is_taken(part):
+    on_inputs = {f"input_{name}": value for name, value in part.items()}
+    arguments = cases.network(20, cases.dense(70, "relu", **part), cases.dense(3), **on_inputs)
     net = cases.make_reference(arguments, "float64")
     core, x, y = cases.make_core(net, arguments, "float64"), exact(1, 9, 20), cases.classes_of(9, 3)
     data, order = cases.make_data(x, y, 3, dtype="float64"), np.arange(9, dtype=np.uint32)

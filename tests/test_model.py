@@ -49,10 +49,13 @@ def keras_mlp():
 
 
 def steps(*layers, shape=(8,)):
-    """The core's steps as "kind activation dropout", and the dropout of the inputs."""
+    """The core's steps as "kind activation dropout [noise]", and what is done to the inputs."""
     plan = mc.Sequential([mc.Input(shape), *layers], seed=0)._plan_for(None)
-    texts = [f"{s['kind']} {s['activation']} {s['dropout']:g}" for s in plan.steps]
-    return [f"input {plan.input_dropout:g}"] * bool(plan.input_dropout) + texts
+    texts = [
+        f"{s['kind']} {s['activation']} {s['dropout']:g}" + f" {s['noise']:g}" * bool(s["noise"]) for s in plan.steps
+    ]
+    on_inputs = [f"{name.partition('_')[2]} {value:g}" for name, value in plan.on_inputs.items() if "seed" not in name]
+    return [f"input {' '.join(on_inputs)}"] * bool(on_inputs) + texts
 
 
 def test_activations_and_dropout_join_the_step_before_them():
@@ -62,15 +65,33 @@ def test_activations_and_dropout_join_the_step_before_them():
         "dense linear 0",
         "norm relu 0.1",
     ]
-    assert steps(mc.Dropout(0.1), mc.Dense(4)) == ["input 0.1", "dense linear 0"]
+    assert steps(mc.Dropout(0.1), mc.Dense(4)) == ["input dropout 0.1", "dense linear 0"]
     assert steps(mc.Dense(4), mc.Dropout(0.0), mc.Activation("linear"), mc.LeakyReLU()) == ["dense leaky_relu 0"]
+
+
+def test_noise_joins_the_step_before_it_and_what_follows_it_does_not():
+    noise = [mc.GaussianNoise(0.5) for _ in range(4)]
+    assert steps(mc.Dense(4, "relu"), mc.Dropout(0.2), noise[0]) == ["dense relu 0.2 0.5"]
+    assert steps(noise[1], mc.Dense(4)) == ["input noise 0.5", "dense linear 0"]
+    assert steps(mc.Dropout(0.1), noise[2], mc.Dropout(0.2), mc.Dense(4), noise[3], mc.GaussianNoise(1), mc.ReLU()) == [
+        "input dropout 0.1 noise 0.5",
+        "map linear 0.2",
+        "dense linear 0 0.5",
+        "map linear 0 1",
+        "map relu 0",
+    ]
+    assert steps(mc.GaussianNoise(0.0), mc.Dense(4), mc.GaussianNoise(0), mc.ReLU()) == ["dense relu 0"]
 
 
 def test_what_cannot_join_becomes_a_step_of_its_own():
     assert steps(mc.Dense(4), mc.Dropout(0.5), mc.ReLU()) == ["dense linear 0.5", "map relu 0"]
     assert steps(mc.Dense(4, "tanh"), mc.ReLU(), mc.Dropout(0.1)) == ["dense tanh 0", "map relu 0.1"]
     assert steps(mc.Dense(4), mc.Dropout(0.5), mc.Dropout(0.2)) == ["dense linear 0.5", "map linear 0.2"]
-    assert steps(mc.Dropout(0.1), mc.Dropout(0.2), mc.Dense(4)) == ["input 0.1", "map linear 0.2", "dense linear 0"]
+    assert steps(mc.Dropout(0.1), mc.Dropout(0.2), mc.Dense(4)) == [
+        "input dropout 0.1",
+        "map linear 0.2",
+        "dense linear 0",
+    ]
     assert steps(mc.Activation("tanh"), mc.Dense(4)) == ["map tanh 0", "dense linear 0"]
     assert steps(mc.BatchNormalization(), mc.Dense(4)) == ["norm linear 0", "dense linear 0"]
 

@@ -16,15 +16,17 @@ def plain():
 
 
 def everything():
-    """Each kind of step, dropout of inputs and of hidden units, a penalty, a layer of two steps."""
+    """Each kind of step, dropout and noise of inputs and of hidden units, penalties, norms, a layer of two steps."""
     return [
         mc.Flatten(input_shape=(6, 6)),
         mc.Dropout(0.1),
+        mc.GaussianNoise(0.2),
         mc.Dense(20, use_bias=False, kernel_regularizer=mc.L2(1e-2)),
         mc.BatchNormalization(),
         mc.Activation("relu"),
         mc.Dropout(0.3),
-        mc.Dense(7, "tanh", kernel_regularizer=mc.L1(1e-3)),
+        mc.GaussianNoise(0.1, seed=5),
+        mc.Dense(7, "tanh", kernel_regularizer=mc.L1(1e-3), kernel_constraint=mc.MaxNorm(0.5)),
         mc.Dropout(0.2),
         mc.LeakyReLU(0.1),
         mc.Dense(4),
@@ -103,18 +105,18 @@ def test_everything_equals_the_reference(name, training):
         inputs=plan.inputs,
         layers=plan.steps,
         head=feed_head[0],
-        input_dropout=plan.input_dropout,
         label_smoothing=feed_head[1],
         seed=model.seed,
+        **plan.on_inputs,
     )
     net.values, net.step = model.get_weights(), model._state.network.progress()[1]
     x = PIXELS.reshape(len(PIXELS), -1) / 255.0
-    _, tapes, mask = net.forward(x, training)
+    _, tapes, _ = net.forward(x, training)
     loss, gradients, _ = net.gradients(x, LABELS, training=training)
     assert t.loss == pytest.approx(loss, rel=1e-12)
     layers = list(dict.fromkeys(key.split("/")[0] for key in t if key.endswith("/z")))
     assert len(layers) == len(tapes)
-    close(t["input"], x if mask is None else x * mask)
+    close(t["input"], tapes[0].x)
     for s, (layer, tape) in enumerate(zip(layers, tapes, strict=True)):
         close(t["input"] if s == 0 else t[f"{layers[s - 1]}/a"], tape.x)
         close(slope(t, layer, plan.steps[s]), tape.f)
@@ -146,7 +148,9 @@ def test_masks_hold_two_values_and_only_where_there_is_dropout():
     t = trained("everything, adam").trace(PIXELS, LABELS)
     assert [key for key in t if key.endswith("/mask")] == ["batch_normalization/mask", "dense_1/mask"]
     assert np.unique(t["batch_normalization/mask"]).tolist() == [0, np.float32(1 / 0.7)]
-    assert not t["batch_normalization/a"][t["batch_normalization/mask"] == 0].any()
+    dropped = t["batch_normalization/mask"] == 0
+    np.testing.assert_array_equal(t["batch_normalization/a"][dropped], t["batch_normalization/noise"][dropped])
+    assert [key for key in t if key.endswith("/noise")] == ["batch_normalization/noise"]
 
 
 def test_it_prints_as_a_table_and_names_what_is_not_there():

@@ -12,7 +12,7 @@
 #define MNC_PHILOX_ROUNDS 10
 
 /* Purposes: the low byte of counter word c3. ARCHITECTURE.md has the table. */
-enum { MNC_STREAM_INIT = 1, MNC_STREAM_SHUFFLE = 2, MNC_STREAM_DROPOUT = 3 };
+enum { MNC_STREAM_INIT = 1, MNC_STREAM_SHUFFLE = 2, MNC_STREAM_DROPOUT = 3, MNC_STREAM_NOISE = 4 };
 
 void mnc_philox(uint64_t seed, const uint32_t counter[4], uint32_t out[4]);
 

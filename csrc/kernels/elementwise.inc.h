@@ -1,6 +1,6 @@
 /* Activations, dropout, optimizer steps: everything that treats elements one by one. */
 
-/* ---------------------------------------------------------------- dropout */
+/* ---------------------------------------------------------------- random words */
 /* Philox4x32-10 on 16 lanes: counters (c0 + lane, c1, c2, c3), words w[0] ... w[3]. */
 MNC_INLINE void v_philox(uint64_t seed, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, vu w[4]) {
     uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
@@ -19,10 +19,11 @@ MNC_INLINE void v_philox(uint64_t seed, uint32_t c0, uint32_t c1, uint32_t c2, u
     w[0] = x0, w[1] = x1, w[2] = x2, w[3] = x3;
 }
 
-/* The words of 64 units, four panels, of one row of the batch: word[j] belongs to panel 4 group + j. */
-MNC_INLINE void dropout_words(const mnc_dropout *d, size_t row, size_t group, vu word[4]) {
-    const uint32_t stream = MNC_STREAM_DROPOUT + (d->layer << 8) + ((uint32_t)(d->step >> 32) << 24);
-    v_philox(d->seed, (uint32_t)(16 * group), (uint32_t)(d->first_row + row), (uint32_t)d->step, stream, word);
+/* The words of 64 units, four panels, of row `row` of the batch: word[j] belongs to panel 4 group + j. */
+MNC_INLINE void unit_words(uint32_t stream, uint64_t seed, uint64_t step, uint32_t layer, size_t row, size_t group,
+                           vu word[4]) {
+    const uint32_t c3 = stream + (layer << 8) + ((uint32_t)(step >> 32) << 24);
+    v_philox(seed, (uint32_t)(16 * group), (uint32_t)row, (uint32_t)step, c3, word);
 }
 
 /* ---------------------------------------------------------------- activations */
@@ -100,7 +101,8 @@ MNC_INLINE void activate_as(const mnc_activation kind, const mnc_map *m) {
             vf a, f;
             v_activation(kind, slope, vf_load(at), &a, &f);
             if (d) {
-                if (panel == m->panel0 || panel % 4 == 0) dropout_words(d, row, panel / 4, word);
+                if (panel == m->panel0 || panel % 4 == 0)
+                    unit_words(MNC_STREAM_DROPOUT, d->seed, d->step, d->layer, d->first_row + row, panel / 4, word);
                 const vm drop = vu_lt(word[panel % 4], vu_set1(d->threshold));
                 a = vf_drop(drop, vf_mul(a, scale));
                 f = vf_drop(drop, vf_mul(f, scale));
@@ -116,6 +118,23 @@ static void MNC_K(activate)(const mnc_map *m) {
     case MNC_##value: activate_as(MNC_##value, m); break;
     switch (m->activation) { MNC_ACTIVATIONS(CASE) }
 #undef CASE
+}
+
+static void MNC_K(add_noise)(const mnc_noise *n) {
+    const vf stddev = vf_set1((MNC_REAL)n->stddev);
+    for (size_t row = n->row0; row < n->row1; row++) {
+        vu word[4];
+        vf normal[4];
+        for (size_t panel = n->panel0; panel < n->panel1; panel++) {
+            MNC_REAL *at = (MNC_REAL *)n->a + row * n->ld + panel * MNC_PANEL;
+            if (panel == n->panel0 || panel % 4 == 0) {
+                unit_words(MNC_STREAM_NOISE, n->seed, n->step, n->layer, n->first_row + row, panel / 4, word);
+                v_normals(word, normal);
+                v_normals(word + 2, normal + 2);
+            }
+            vf_store(at, vf_fma(stddev, normal[panel % 4], vf_load(at)));
+        }
+    }
 }
 
 static void MNC_K(multiply)(mnc_real *out, const mnc_real *x, const mnc_real *f, size_t ld, size_t row0, size_t row1) {
@@ -238,7 +257,8 @@ static void MNC_K(squares)(size_t n, double *out, const mnc_real *x) {
     for (size_t i = 0; i < n; i++) out[i] = (double)((const MNC_REAL *)x)[i] * (double)((const MNC_REAL *)x)[i];
 }
 
-static double MNC_K(penalty)(size_t n, const mnc_real *w_, double l1, double l2) {
+/* Sums of the squares and of the sizes of the columns of a panel, rows ascending. */
+MNC_INLINE void column_sums(size_t n, const mnc_real *w_, double square[MNC_PANEL], double size[MNC_PANEL]) {
     typedef MNC_REAL reals __attribute__((vector_size(4 * sizeof(MNC_REAL))));
     typedef double four __attribute__((vector_size(32)));
     typedef int64_t bits __attribute__((vector_size(32)));
@@ -253,9 +273,25 @@ static double MNC_K(penalty)(size_t n, const mnc_real *w_, double l1, double l2)
             sizes[part] += (four)((bits)x & INT64_MAX); /* |x| */
         }
     }
-    double square[16], size[16];
-    memcpy(square, squares, sizeof square);
-    memcpy(size, sizes, sizeof size);
+    memcpy(square, squares, sizeof squares);
+    memcpy(size, sizes, sizeof sizes);
+}
+
+static void MNC_K(column_squares)(size_t n, double out[MNC_PANEL], const mnc_real *w) {
+    double unused[MNC_PANEL];
+    column_sums(n, w, out, unused);
+}
+
+static void MNC_K(scale_columns)(size_t n, mnc_real *w_, const double factors[MNC_PANEL]) {
+    MNC_REAL *w = w_, factor[MNC_PANEL];
+    for (size_t j = 0; j < MNC_PANEL; j++) factor[j] = (MNC_REAL)factors[j];
+    const vf f = vf_load(factor);
+    for (size_t i = 0; i < n; i += 16) vf_store(w + i, vf_mul(vf_load(w + i), f));
+}
+
+static double MNC_K(penalty)(size_t n, const mnc_real *w, double l1, double l2) {
+    double square[MNC_PANEL], size[MNC_PANEL];
+    column_sums(n, w, square, size);
     for (int half = 8; half; half /= 2)
         for (int lane = 0; lane < half; lane++) {
             square[lane] += square[lane + half];

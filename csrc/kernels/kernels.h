@@ -77,6 +77,16 @@ typedef struct mnc_dropout {
     size_t first_row; /* of the batch: row r of the buffer is row first_row + r of the batch */
 } mnc_dropout;
 
+/* Normal noise on a. */
+typedef struct mnc_noise {
+    uint64_t seed, step;
+    uint32_t layer; /* 0: the inputs */
+    double stddev;
+    size_t first_row; /* of the batch, as in mnc_dropout */
+    mnc_real *a;
+    size_t ld, row0, row1, panel0, panel1;
+} mnc_noise;
+
 /* z -> (a, f). */
 typedef struct mnc_map {
     mnc_real *a; /* in: z; out: activation after dropout */
@@ -183,6 +193,8 @@ typedef struct mnc_kernels {
                           size_t panel1);
 
     void (*activate)(const mnc_map *m);
+    /* a = fma(stddev, normal numbers, a). */
+    void (*add_noise)(const mnc_noise *n);
     /* out = x * f, whole rows of ld columns; f NULL: a copy. */
     void (*multiply)(mnc_real *out, const mnc_real *x, const mnc_real *f, size_t ld, size_t row0, size_t row1);
     void (*head)(const mnc_head_args *h);
@@ -203,6 +215,10 @@ typedef struct mnc_kernels {
     void (*clip)(size_t n, mnc_real *g, size_t stride, double scale, double most);
     /* out[i] = x[i]^2; any n. */
     void (*squares)(size_t n, double *out, const mnc_real *x);
+    /* out[lane] = sum of the squares of one column of a panel of n elements, in double, rows ascending. */
+    void (*column_squares)(size_t n, double out[MNC_PANEL], const mnc_real *w);
+    /* Column by column of a panel of n elements, w = w * factor. */
+    void (*scale_columns)(size_t n, mnc_real *w, const double factors[MNC_PANEL]);
     /* l1 sum |w| + l2 sum w^2 of one panel of n elements, in double. */
     double (*penalty)(size_t n, const mnc_real *w, double l1, double l2);
     /* False if any of the n elements is infinite or NaN. */

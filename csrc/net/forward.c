@@ -23,6 +23,28 @@ bool mnc_pass_dropout(const mnc_pass *pass, size_t l, mnc_dropout *out) {
     return true;
 }
 
+typedef struct {
+    size_t row0, row1, panel0, panel1;
+} range;
+
+/* In training, the noise of layer l (0: inputs, 1 + s: step s) on its values a[rows, ld]. */
+static void add_noise(const mnc_pass *pass, size_t l, char *a, size_t ld, const range *r) {
+    const mnc_spec *spec = &pass->model->spec;
+    const mnc_layer *layer = l == 0 ? NULL : &pass->model->steps[l - 1].layer;
+    const mnc_noise noise = {.seed = spec->seed ^ (layer ? layer->noise_seed : spec->input_noise_seed),
+                             .step = pass->step,
+                             .layer = (uint32_t)l,
+                             .stddev = layer ? layer->noise : spec->input_noise,
+                             .first_row = pass->first - pass->batch_first,
+                             .a = a,
+                             .ld = ld,
+                             .row0 = r->row0,
+                             .row1 = r->row1,
+                             .panel0 = r->panel0,
+                             .panel1 = r->panel1};
+    if (pass->training && noise.stddev > 0) pass->model->kernels->add_noise(&noise);
+}
+
 /* ---------------------------------------------------------------- inputs */
 static size_t row_id(const mnc_pass *pass, size_t row) {
     return pass->ids ? pass->ids[pass->first + row] : pass->first + row;
@@ -36,7 +58,7 @@ void mnc_pass_drop_inputs(const mnc_pass *pass, char *x, size_t row0, size_t row
     if (drops) pass->model->kernels->activate(&map);
 }
 
-/* Rows row0 ... row1 - 1 of the chunk as dense reals, with input dropout. */
+/* Rows row0 ... row1 - 1 of the chunk as dense reals, with input dropout and noise. */
 static void assemble_dense(const mnc_pass *pass, size_t row0, size_t row1) {
     const mnc_model *model = pass->model;
     const size_t ld = mnc_round16(model->spec.inputs);
@@ -44,6 +66,7 @@ static void assemble_dense(const mnc_pass *pass, size_t row0, size_t row1) {
     for (size_t row = row0; row < row1; row++)
         mnc_data_row(pass->data, row_id(pass, row), mnc_at(model, x, row * ld), ld);
     mnc_pass_drop_inputs(pass, x, row0, row1);
+    add_noise(pass, 0, x, ld, &(range){row0, row1, 0, ld / MNC_PANEL});
 }
 
 static void assemble_sparse(const mnc_pass *pass, size_t row0, size_t row1) {
@@ -129,10 +152,6 @@ void mnc_pass_inputs(mnc_pass *pass) {
 }
 
 /* ---------------------------------------------------------------- steps */
-typedef struct {
-    size_t row0, row1, panel0, panel1;
-} range;
-
 static void forward_dense(const mnc_pass *pass, size_t s, const range *r) {
     const mnc_model *model = pass->model;
     const mnc_step *step = &model->steps[s];
@@ -198,6 +217,7 @@ static void forward_activation(const mnc_pass *pass, size_t s, const range *r) {
                          .panel0 = r->panel0,
                          .panel1 = r->panel1};
     if (step->layer.activation != MNC_LINEAR || (step->has_f && !pass->inference)) pass->model->kernels->activate(&map);
+    add_noise(pass, s + 1, map.a, step->ld, r);
 }
 
 static void forward_step(const mnc_pass *pass, size_t s, const range *r) {

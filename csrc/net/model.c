@@ -33,6 +33,7 @@ static void compile_step(mnc_model *model, mnc_layout *layout, size_t s, const m
     step->has_f = layer->activation != MNC_LINEAR || layer->dropout > 0;
     if (layer->kind == MNC_DENSE) {
         const size_t rows = inputs + layer->use_bias;
+        model->constrained |= layer->max_norm > 0 || layer->bias_max_norm > 0;
         step->panel_size = rows * MNC_PANEL;
         step->weights = reserve_elements(layout, rows, step->outputs);
         add_tensor(model, s, MNC_KERNEL, inputs, step->outputs, true, step->weights);

@@ -36,7 +36,7 @@ typedef struct mnc_plan {
     size_t rows;     /* capacity: rows of a batch, or of a chunk of it */
     size_t threads;  /* capacity */
     bool inference;  /* outputs only: without derivatives and deltas */
-    bool sparse;     /* step 0 reads records of non-zero inputs: */
+    bool sparse;     /* step 0 reads records of non-zero inputs, unless training adds noise to all: */
     bool found;      /* found for each chunk, in data that have no index */
     bool assembled;  /* inputs are put together for each chunk: in x if dense, in records if found or with dropout */
     bool by_columns; /* the first layer's gradient takes columns of them: */
@@ -88,6 +88,7 @@ struct mnc_model {
     size_t *tensor_offset; /* elements; of the panel or vector */
     size_t elements;       /* of an arena of parameters */
     bool has_norm;
+    bool constrained; /* some weights have a range of norms */
     char *values, *gradients, *slots[MNC_SLOTS];
     char *total, *average; /* those of the slots that the formula does not know, or NULL */
     mnc_optimizer optimizer;
@@ -251,6 +252,8 @@ void mnc_pass_update(const mnc_pass *pass, const mnc_sink *sink);
 static inline char *mnc_total(const mnc_model *model) { return model->total ? model->total : model->gradients; }
 /* The optimizer's step for the n parameters at `offset`, whose gradients' vectors are `stride` apart. */
 void mnc_update_at(const mnc_pass *pass, const mnc_update *update, size_t offset, size_t n, mnc_real *g, size_t stride);
+/* If the optimizer keeps averages: those of n parameters take in what a step has made of them. */
+void mnc_average_at(const mnc_model *model, const mnc_update *update, size_t offset, size_t n);
 
 /* ---------------------------------------------------------------- clip.c */
 /* The contract's sum of the squares of x[n]. */
@@ -261,6 +264,8 @@ double mnc_clip_factor(double squares, double most);
 size_t mnc_clip_blocks(const mnc_model *model);
 /* Lets the optimizer have the stored gradients, clipped if it says so; after a barrier, and ends with one. */
 void mnc_pass_apply(const mnc_pass *pass, const mnc_update *update);
+/* After a step: brings the norms of weights into their ranges, then averages all; begins and ends with a barrier. */
+void mnc_pass_constrain(const mnc_pass *pass, const mnc_update *update);
 
 /* ---------------------------------------------------------------- optimizer.c */
 /* How many batches make a step. */

@@ -101,7 +101,8 @@ mnc_status mnc_plan_prepare(const mnc_model *model, mnc_plan *plan, const mnc_da
     mnc_plan need = {.rows = what->rows,
                      .threads = what->threads,
                      .inference = what->inference,
-                     .sparse = (data->offsets || what->found) && model->steps[0].layer.kind == MNC_DENSE,
+                     .sparse = (data->offsets || what->found) && model->steps[0].layer.kind == MNC_DENSE &&
+                               (what->inference || model->spec.input_noise == 0),
                      .with_dx = what->with_dx};
     need.found = need.sparse && !data->offsets;
     need.assembled = !need.sparse || need.found || (!need.inference && model->spec.input_dropout > 0);
@@ -145,12 +146,12 @@ void mnc_plan_release(mnc_plan *plan) {
 /* In vector operations, each about a cycle. A thread should have work for several times the two barriers of a step. */
 size_t mnc_plan_team(const mnc_model *model, const mnc_data *data, size_t rows, bool training) {
     const double enough = 6000;
+    const bool sparse = data->offsets && !(training && model->spec.input_noise > 0);
     double work = 0, parameters = 0;
     for (size_t s = 0; s < model->n_steps; s++) {
         const mnc_step *step = &model->steps[s];
         const double products = step->layer.kind == MNC_DENSE ? (double)step->inputs * (double)step->panels : 0;
-        const double share =
-            s == 0 && data->offsets ? (double)data->nonzeros / ((double)data->n * (double)data->features) : 1;
+        const double share = sparse && s == 0 ? (double)data->nonzeros / ((double)data->n * (double)data->features) : 1;
         work += (double)rows * (products * share + 4 * (double)step->panels);
         parameters += products;
     }

@@ -24,6 +24,8 @@ void mnc_spec_defaults(mnc_spec *spec) {
 }
 
 static bool is_size(double x) { return x >= 0.0 && isfinite(x); }
+static bool is_deviation(double x) { return x >= 0.0 && mnc_is_rate(x); }
+static bool is_range(double least, double most) { return is_size(least) && is_size(most) && least <= most; }
 
 static mnc_status check_init(const mnc_init *init, size_t layer, mnc_error *err) {
     if ((unsigned)init->kind > MNC_INIT_SCALED_NORMAL || (unsigned)init->fan > MNC_FAN_AVG)
@@ -41,6 +43,12 @@ static mnc_status check_dense(const mnc_layer *layer, size_t i, mnc_error *err) 
         return mnc_fail(err, MNC_INVALID, "layer %zu: units must be between 1 and 2^24, not %zu", i, layer->units);
     if (!is_size(layer->l1) || !is_size(layer->l2) || !is_size(layer->bias_l1) || !is_size(layer->bias_l2))
         return mnc_fail(err, MNC_INVALID, "layer %zu: penalties must be finite and not negative", i);
+    if (!is_range(layer->min_norm, layer->max_norm) || !is_range(layer->bias_min_norm, layer->bias_max_norm))
+        return mnc_fail(
+            err, MNC_INVALID,
+            "layer %zu: norms must be finite, the least at least 0 and not above the greatest, not %g to %g "
+            "and %g to %g",
+            i, layer->min_norm, layer->max_norm, layer->bias_min_norm, layer->bias_max_norm);
     const mnc_status status = check_init(&layer->kernel_init, i, err);
     return status != MNC_OK ? status : check_init(&layer->bias_init, i, err);
 }
@@ -54,6 +62,8 @@ static mnc_status check_layer(const mnc_layer *layer, size_t i, mnc_error *err) 
         return mnc_fail(err, MNC_INVALID, "layer %zu: slope must be finite, not %g", i, layer->slope);
     if (!mnc_is_share(layer->dropout))
         return mnc_fail(err, MNC_INVALID, "layer %zu: dropout must be in [0, 1), not %g", i, layer->dropout);
+    if (!is_deviation(layer->noise))
+        return mnc_fail(err, MNC_INVALID, "layer %zu: noise must be finite and not negative, not %g", i, layer->noise);
     if (layer->kind == MNC_NORM && (!(layer->epsilon >= MNC_LEAST_EPSILON) || !isfinite(layer->epsilon) ||
                                     !(layer->momentum >= 0) || !(layer->momentum <= 1)))
         return mnc_fail(err, MNC_INVALID,
@@ -71,6 +81,8 @@ mnc_status mnc_spec_check(const mnc_spec *spec, mnc_error *err) {
         return mnc_fail(err, MNC_INVALID, "a network has 1 to 1000 layers, not %zu", spec->n_layers);
     if (!mnc_is_share(spec->input_dropout))
         return mnc_fail(err, MNC_INVALID, "input dropout must be in [0, 1), not %g", spec->input_dropout);
+    if (!is_deviation(spec->input_noise))
+        return mnc_fail(err, MNC_INVALID, "input noise must be finite and not negative, not %g", spec->input_noise);
     if (!mnc_is_share(spec->label_smoothing))
         return mnc_fail(err, MNC_INVALID, "label smoothing must be in [0, 1), not %g", spec->label_smoothing);
     if (spec->reduce_rows < 16 || spec->reduce_rows % 16 || spec->reduce_rows > (1u << 20))

@@ -96,12 +96,14 @@ static bool fit_batch(fit_run *run, mnc_pass *pass, const mnc_update *update, si
                                .share = turns > 1 ? 1 / (double)turns : 0,
                                .update = update};
         mnc_pass_update(pass, &sink);
-        if (!run->stores) continue;
-        if (pass->thread == 0) run->dropped[pass->parity] = sink.free && mnc_pass_stopped(pass);
-        mnc_team_barrier(pass->team);
-        if (run->dropped[pass->parity]) return false;
-        mnc_pass_statistics(pass);
-        if (last) mnc_pass_apply(pass, update);
+        if (run->stores) {
+            if (pass->thread == 0) run->dropped[pass->parity] = sink.free && mnc_pass_stopped(pass);
+            mnc_team_barrier(pass->team);
+            if (run->dropped[pass->parity]) return false;
+            mnc_pass_statistics(pass);
+            if (last) mnc_pass_apply(pass, update);
+        }
+        if (last && run->model->constrained) mnc_pass_constrain(pass, update);
     }
     if (pass->thread == 0) {
         job->loss_sum += loss_sum + penalty * (double)pass->batch;

@@ -3,6 +3,14 @@
 
 #include "net/net.h"
 
+void mnc_average_at(const mnc_model *model, const mnc_update *update, size_t offset, size_t n) {
+    const mnc_kernels *k = model->kernels;
+    if (!model->average) return;
+    char *const w = mnc_at(model, model->values, offset), *const average = mnc_at(model, model->average, offset);
+    k->moving_average(n, average, w, update->ema_momentum);
+    if (update->overwrite) memcpy(w, average, n * k->real_size);
+}
+
 void mnc_update_at(const mnc_pass *pass, const mnc_update *update, size_t offset, size_t n, mnc_real *g,
                    size_t stride) {
     const mnc_model *model = pass->model;
@@ -10,13 +18,8 @@ void mnc_update_at(const mnc_pass *pass, const mnc_update *update, size_t offset
     mnc_real *slots[3] = {NULL, NULL, NULL};
     for (size_t i = 0; i < model->n_slots; i++) slots[i] = mnc_at(model, model->slots[i], offset);
     if (model->optimizer.clipvalue > 0) k->clip(n, g, stride, 1, model->optimizer.clipvalue);
-    char *const w = mnc_at(model, model->values, offset);
-    k->update(update, n, w, slots, g, stride);
-    if (model->average) {
-        char *const average = mnc_at(model, model->average, offset);
-        k->moving_average(n, average, w, update->ema_momentum);
-        if (update->overwrite) memcpy(w, average, n * k->real_size);
-    }
+    k->update(update, n, mnc_at(model, model->values, offset), slots, g, stride);
+    if (!model->constrained) mnc_average_at(model, update, offset, n);
     pass->tally->counters.updates++;
 }
 

@@ -54,9 +54,10 @@ static int layer_with_defaults(PyObject *fields, size_t i, mnc_layer *layer) {
 }
 
 static int parse_fields(PyObject *fields, const char *format, mnc_layer *layer) {
-    char *names[] = {"kind",  "units",      "use_bias", "kernel_init", "bias_init", "l1",
-                     "l2",    "bias_l1",    "bias_l2",  "momentum",    "epsilon",   "center",
-                     "scale", "activation", "slope",    "dropout",     NULL};
+    char *names[] = {
+        "kind",    "units",      "use_bias", "kernel_init",   "bias_init",     "l1",         "l2",      "bias_l1",
+        "bias_l2", "min_norm",   "max_norm", "bias_min_norm", "bias_max_norm", "momentum",   "epsilon", "center",
+        "scale",   "activation", "slope",    "dropout",       "noise",         "noise_seed", NULL};
     PyObject *kind; /* is known already */
     mncpy_choice activation = {"activation", activation_names, (int)layer->activation};
     int use_bias = layer->use_bias, center = layer->center, scale = layer->scale;
@@ -64,8 +65,10 @@ static int parse_fields(PyObject *fields, const char *format, mnc_layer *layer) 
     if (!nothing) return -1;
     const int ok = PyArg_ParseTupleAndKeywords(
         nothing, fields, format, names, &kind, mncpy_to_size, &layer->units, &use_bias, to_init, &layer->kernel_init,
-        to_init, &layer->bias_init, &layer->l1, &layer->l2, &layer->bias_l1, &layer->bias_l2, &layer->momentum,
-        &layer->epsilon, &center, &scale, mncpy_to_choice, &activation, &layer->slope, &layer->dropout);
+        to_init, &layer->bias_init, &layer->l1, &layer->l2, &layer->bias_l1, &layer->bias_l2, &layer->min_norm,
+        &layer->max_norm, &layer->bias_min_norm, &layer->bias_max_norm, &layer->momentum, &layer->epsilon, &center,
+        &scale, mncpy_to_choice, &activation, &layer->slope, &layer->dropout, &layer->noise, mncpy_to_uint64,
+        &layer->noise_seed);
     Py_DECREF(nothing);
     layer->use_bias = use_bias != 0;
     layer->center = center != 0;
@@ -76,7 +79,7 @@ static int parse_fields(PyObject *fields, const char *format, mnc_layer *layer) 
 
 static int to_layer(PyObject *object, size_t i, mnc_layer *layer) {
     char format[80]; /* Python's message about an unknown key then names the layer */
-    snprintf(format, sizeof format, "|$OO&pO&O&ddddddppO&dd:layers[%zu]", i);
+    snprintf(format, sizeof format, "|$OO&pO&O&ddddddddddppO&dddO&:layers[%zu]", i);
     if (!PyDict_Check(object)) {
         PyErr_Format(PyExc_TypeError, "layers[%zu] must be a dict, not %.200s", i, Py_TYPE(object)->tp_name);
         return -1;

@@ -89,16 +89,28 @@ static int parse_arguments(PyObject *args, PyObject *keywords, network_arguments
         [MNC_HEAD_BINARY_CROSS_ENTROPY] = "binary_cross_entropy",
         NULL,
     };
-    char *names[] = {"inputs", "layers",      "head", "dtype", "input_dropout", "label_smoothing", "outputs_are_logits",
-                     "seed",   "reduce_rows", "isa",  NULL};
+    char *names[] = {"inputs",
+                     "layers",
+                     "head",
+                     "dtype",
+                     "input_dropout",
+                     "input_noise",
+                     "input_noise_seed",
+                     "label_smoothing",
+                     "outputs_are_logits",
+                     "seed",
+                     "reduce_rows",
+                     "isa",
+                     NULL};
     *a = (network_arguments){.head = {"head", heads, -1}, .dtype = mncpy_dtype_choice()};
     mnc_spec *const spec = &a->spec;
     mnc_spec_defaults(spec);
     int logits = spec->outputs_are_logits;
-    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|$O&OO&O&ddpO&O&z:Network", names, mncpy_to_size, &spec->inputs,
-                                     &a->layers, mncpy_to_choice, &a->head, mncpy_to_choice, &a->dtype,
-                                     &spec->input_dropout, &spec->label_smoothing, &logits, mncpy_to_uint64,
-                                     &spec->seed, mncpy_to_size, &spec->reduce_rows, &a->isa))
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "|$O&OO&O&ddO&dpO&O&z:Network", names, mncpy_to_size,
+                                     &spec->inputs, &a->layers, mncpy_to_choice, &a->head, mncpy_to_choice, &a->dtype,
+                                     &spec->input_dropout, &spec->input_noise, mncpy_to_uint64, &spec->input_noise_seed,
+                                     &spec->label_smoothing, &logits, mncpy_to_uint64, &spec->seed, mncpy_to_size,
+                                     &spec->reduce_rows, &a->isa))
         return -1;
     if (!a->layers || a->head.value < 0) {
         PyErr_SetString(PyExc_TypeError, "Network() needs the keywords inputs, layers and head");
@@ -222,8 +234,9 @@ static PyGetSetDef network_getset[] = {
 };
 
 static const char network_doc[] =
-    "Network(*, inputs, layers, head, dtype='float32', input_dropout=0.0, label_smoothing=0.0,\n"
-    "        outputs_are_logits=False, seed=0, reduce_rows=512, isa=None)\n--\n\n"
+    "Network(*, inputs, layers, head, dtype='float32', input_dropout=0.0, input_noise=0.0,\n"
+    "        input_noise_seed=0, label_smoothing=0.0, outputs_are_logits=False, seed=0, reduce_rows=512, "
+    "isa=None)\n--\n\n"
     "A multilayer perceptron; layers is a sequence of dicts with the fields of mnc_layer.";
 
 static PyType_Slot network_slots[] = {

@@ -90,6 +90,7 @@ MNC_INLINE uint32_t vu_pack(uint32_t *out, vm m, vu a) {
     return count + pack_half(out + count, m.hi, a.hi);
 }
 MNC_INLINE vu vu_xor(vu a, vu b) { return (vu){_mm256_xor_si256(a.lo, b.lo), _mm256_xor_si256(a.hi, b.hi)}; }
+MNC_INLINE vf vf_count(vu a) { return (vf){_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)}; }
 MNC_INLINE __m256i mul_half(__m256i a, __m256i b, __m256i *high) {
     const __m256i even = _mm256_mul_epu32(a, b), odd = _mm256_mul_epu32(_mm256_srli_epi64(a, 32), b);
     *high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);

@@ -39,6 +39,7 @@ MNC_INLINE uint32_t vu_pack(uint32_t *out, vm m, vu a) {
     _mm512_storeu_si512(out, _mm512_maskz_compress_epi32(m, a));
     return (uint32_t)__builtin_popcount(m);
 }
+MNC_INLINE vf vf_count(vu a) { return _mm512_cvtepi32_ps(a); }
 MNC_INLINE vu vu_xor(vu a, vu b) { return _mm512_xor_si512(a, b); }
 MNC_INLINE vu vu_mul(vu a, uint32_t b, vu *high) {
     const __m512i factor = _mm512_set1_epi32((int)b);

@@ -68,6 +68,7 @@ MNC_INLINE uint32_t vu_pack(uint32_t *out, vm m, vu a) {
     }
     return count;
 }
+EACH(vf, vf_count, (vu a), vcvtq_f32_u32(a.q[i]))
 EACH(vu, vu_xor, (vu a, vu b), veorq_u32(a.q[i], b.q[i]))
 EACH(vm, vu_lt, (vu a, vu b), vcltq_u32(a.q[i], b.q[i]))
 MNC_INLINE uint32x4_t mul_quarter(uint32x4_t a, uint32_t b, uint32x4_t *high) {

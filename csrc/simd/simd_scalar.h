@@ -10,6 +10,7 @@
  *   vf_pow2(n)                        2^n for whole -126 <= n <= 127; float only
  *   vf_split(x, &m)                   x = 2^k m, m in [sqrt(1/2), sqrt(2)); returns k; normal x > 0; float only
  *   vu_set1 vu_iota(first) vu_load vu_load_bytes vu_xor vu_lt; vu_mul(a, b, &high): low and high words of the products
+ *   vf_count(a)                       a as reals, a < 2^31 (else anything)
  *   vu_pack(out, m, a)                the lanes of a that m picks, one behind the other; returns how many. May write 16.
  *
  * No minimum, maximum, reciprocal or approximate instruction: their results differ between machines. */
@@ -69,6 +70,7 @@ EACH(vf, vf_drop, (vm m, vf a), m.v[i] ? 0 : a.v[i])
 EACH(vu, vu_set1, (uint32_t x), x)
 EACH(vu, vu_iota, (uint32_t first), first + (uint32_t)i)
 EACH(vu, vu_load_bytes, (const uint8_t *p), p[i])
+EACH(vf, vf_count, (vu a), (MNC_REAL)(int32_t)a.v[i])
 EACH(vu, vu_xor, (vu a, vu b), a.v[i] ^ b.v[i])
 MNC_INLINE vu vu_load(const void *p) {
     vu r;

@@ -209,7 +209,7 @@ def vanishing_gradients(e: Evidence) -> Finding | None:
 
 def dropout(e: Evidence) -> Finding | None:
     """From 0.7 on, where it costs 15 points in training, or the model is poor. Usual are 0.2 to 0.5."""
-    rates = [step["dropout"] for step in e.plan.steps] + [e.plan.input_dropout]
+    rates = [step["dropout"] for step in e.plan.steps] + [e.plan.on_inputs.get("input_dropout", 0.0)]
     cost = e.accuracy - e.accuracy_in_training
     if max(rates) < 0.7 or not (cost > 0.15 or e.poor):
         return None

@@ -5,10 +5,10 @@ differences, published test vectors, Keras and PyTorch (tests/test_reference.py,
 
 | module | contents |
 |---|---|
-| `layers` | dense layer, activations, dropout, batch normalisation, penalties |
+| `layers` | dense layer, activations, dropout, batch normalisation, penalties, constraints |
 | `losses` | softmax with cross-entropy, sigmoid with binary cross-entropy, mean squared error, inner product |
 | `optimizers` | SGD, RMSprop, Adam, AdamW, Adagrad; learning-rate schedules |
-| `randomness` | Philox4x32-10; permutations, dropout masks and initial values drawn from it |
+| `randomness` | Philox4x32-10; permutations, dropout masks, noise and initial values drawn from it |
 | `network` | `Network`: all of it put together, with the arguments of the C core's network |
 
 Notation, as in ARCHITECTURE.md: B rows of a batch, K inputs of a layer, N outputs, C classes; z pre-activation,
@@ -23,6 +23,7 @@ from .layers import (
     batch_norm_backward_inference,
     batch_norm_inference,
     batch_norm_training,
+    constrain_norm,
     dense_backward,
     dense_forward,
     dropout_mask,
@@ -56,7 +57,7 @@ from .optimizers import (
     rmsprop,
     sgd,
 )
-from .randomness import dropout_keep, initial_values, permutation, philox4x32, uniforms
+from .randomness import dropout_keep, initial_values, normal_noise, permutation, philox4x32, uniforms
 
 __all__ = [
     "ACTIVATIONS",
@@ -74,6 +75,7 @@ __all__ = [
     "batch_norm_training",
     "binary_cross_entropy",
     "clip",
+    "constrain_norm",
     "dense_backward",
     "dense_forward",
     "dropout_keep",
@@ -84,6 +86,7 @@ __all__ = [
     "inner_product",
     "mean_squared_error",
     "moving_average",
+    "normal_noise",
     "one_hot",
     "optimizer_slots",
     "penalty",

@@ -1,4 +1,4 @@
-"""Layers, forward and backward: dense, activations, dropout, batch normalisation, penalties.
+"""Layers, forward and backward: dense, activations, dropout, batch normalisation, penalties, constraints.
 
 Goodfellow, Bengio, Courville: Deep Learning (2016), chapters 6.5 (back-propagation), 7.1 (penalties), 7.12 (dropout)
 and 8.7.1 (batch normalisation).
@@ -175,3 +175,17 @@ def penalty(w: Array, l1: float = 0.0, l2: float = 0.0) -> float:
 def penalty_gradient(w: Array | float, l1: float = 0.0, l2: float = 0.0) -> Array | float:
     """l1 sign(w) + 2 l2 w, where sign(0) = 0.    w of any shape -> the same shape"""
     return l1 * np.sign(w) + 2 * l2 * w
+
+
+# ---------------------------------------------------------------- constraints
+
+
+def constrain_norm(w: Array, least: float, most: float) -> Array:
+    """w clip(|w|, least, most) / (|w| + 1e-7), |w| the norm of each column of a matrix, or of a vector.
+
+    What `fit` does to weights after each step: most alone is the max-norm constraint (Srebro, Rennie and Jaakkola,
+    2005; with dropout: Srivastava et al., JMLR 15, 2014, section 5.1), least = most = 1 gives unit norms. Formula, and
+    1e-7, are Keras's.    w (K, N) or (N,) -> the same shape
+    """
+    norms = np.sqrt(np.square(w, dtype=np.float64).sum(axis=0))
+    return np.asarray(w * (np.clip(norms, least, most) / (norms + 1e-7)).astype(w.dtype))

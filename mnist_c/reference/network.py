@@ -9,10 +9,10 @@ from . import layers as ly
 from .layers import ACTIVATIONS, Array
 from .losses import HEADS, one_hot, smooth_labels, softmax
 from .optimizers import CLIPPING, EMA, OPTIMIZERS, clip, first_slots, optimizer_slots
-from .randomness import dropout_keep, initial_values
+from .randomness import dropout_keep, initial_values, normal_noise
 
 # A layer is a transformation ("dense": x W + b, "norm": batch normalisation, "map": nothing), then an activation,
-# then dropout. Defaults are Keras's: Glorot-uniform kernels, zero biases.
+# then dropout, then noise. Defaults are Keras's: Glorot-uniform kernels, zero biases.
 LAYER_DEFAULTS: dict[str, Any] = {
     "units": 0,
     "use_bias": True,
@@ -22,6 +22,10 @@ LAYER_DEFAULTS: dict[str, Any] = {
     "l2": 0.0,
     "bias_l1": 0.0,
     "bias_l2": 0.0,
+    "min_norm": 0.0,
+    "max_norm": 0.0,
+    "bias_min_norm": 0.0,
+    "bias_max_norm": 0.0,
     "momentum": 0.99,
     "epsilon": 1e-3,
     "center": True,
@@ -29,6 +33,8 @@ LAYER_DEFAULTS: dict[str, Any] = {
     "activation": "linear",
     "slope": 0.3,
     "dropout": 0.0,
+    "noise": 0.0,
+    "noise_seed": 0,
 }
 
 
@@ -53,11 +59,11 @@ class Network:
     """A multilayer perceptron that computes with NumPy in `dtype`.
 
     inputs: number of inputs; layers: dicts with a "kind" and any of `LAYER_DEFAULTS`; head: a name of `HEADS`;
-    seed: initial values and dropout are functions of it. reduce_rows says where the core cuts its sums over rows; it
-    means nothing but rounding, and nothing here.
+    seed: initial values, dropout and noise are functions of it. reduce_rows says where the core cuts its sums over
+    rows; it means nothing but rounding, and nothing here.
 
     `values`, `slots`: lists of arrays in the order of `tensors()`, free to be read and assigned. `step` (steps taken;
-    the key of dropout) and `optimizer_step` (steps since `set_optimizer`) are the counters.
+    the key of dropout and noise) and `optimizer_step` (steps since `set_optimizer`) are the counters.
     """
 
     def __init__(
@@ -68,6 +74,8 @@ class Network:
         head: str,
         dtype: str = "float64",
         input_dropout: float = 0.0,
+        input_noise: float = 0.0,
+        input_noise_seed: int = 0,
         label_smoothing: float = 0.0,
         outputs_are_logits: bool = False,
         seed: int = 0,
@@ -75,6 +83,7 @@ class Network:
     ) -> None:
         self.inputs, self.head, self.dtype, self.seed = inputs, head, np.dtype(dtype), seed
         self.input_dropout, self.label_smoothing = input_dropout, label_smoothing
+        self.input_noise, self.input_noise_seed = input_noise, input_noise_seed
         self.outputs_are_logits, self.reduce_rows = outputs_are_logits, reduce_rows
         self.layers = [_with_defaults(layer) for layer in layers]
         self._tensors = _list_tensors(inputs, self.layers)
@@ -122,6 +131,11 @@ class Network:
         """The mask of the current step.    layer: 0 for the inputs, else 1 + its index -> (B, N)"""
         return ly.dropout_mask(dropout_keep(self.seed, layer, self.step, shape[0], shape[1], rate), rate, self.dtype)
 
+    def _noise(self, layer: int, stddev: float, seed: int, shape: tuple[int, ...]) -> Array:
+        """The noise of the current step.    layer, shape as in `_dropout` -> (B, N)"""
+        noise = normal_noise(self.seed ^ seed, layer, self.step, shape[0], shape[1])
+        return (stddev * noise).astype(self.dtype)
+
     def _norm(
         self, index: int, layer: dict[str, Any], x: Array, training: bool, update: bool
     ) -> tuple[Array, tuple[Array, Array]]:
@@ -142,12 +156,14 @@ class Network:
     def forward(self, x: Array, training: bool, update: bool = False) -> tuple[Array, list[Tape], Array | None]:
         """All layers in turn.
 
-        training: dropout of the current step and the batch's statistics, else no dropout and moving statistics.
+        training: dropout and noise of the current step and the batch's statistics, else neither and moving statistics.
         x (B, inputs) -> outputs (B, C), one Tape per layer, the mask of the inputs (B, inputs) or None
         """
         a = np.asarray(x, self.dtype)
         input_mask = self._dropout(0, self.input_dropout, a.shape) if training and self.input_dropout else None
         a = a if input_mask is None else a * input_mask
+        if training and self.input_noise:
+            a = a + self._noise(0, self.input_noise, self.input_noise_seed, a.shape)
         tapes = []
         for index, layer in enumerate(self.layers):
             z, normed = a, None
@@ -159,6 +175,8 @@ class Network:
             if training and layer["dropout"]:
                 mask = self._dropout(1 + index, layer["dropout"], y.shape)
                 y, f = y * mask, f * mask
+            if training and layer["noise"]:
+                y = y + self._noise(1 + index, layer["noise"], layer["noise_seed"], y.shape)
             tapes.append(Tape(a, normed, f))
             a = y
         return a, tapes, input_mask
@@ -276,9 +294,18 @@ class Network:
         clipped = clip([self.totals[i] / self.turns for i in trainable], **self.clipping)
         self.totals = [np.zeros_like(total) for total in self.totals]
         for i, g in zip(trainable, clipped, strict=True):
-            self.values[i], self.slots[i] = self.optimizer(self.values[i], g, self.slots[i], rate, t, **self.hyper)
+            w, self.slots[i] = self.optimizer(self.values[i], g, self.slots[i], rate, t, **self.hyper)
+            self.values[i] = self._constrain(i, w)
             if self.ema.get("use_ema"):
                 self._average(i, t)
+
+    def _constrain(self, i: int, w: Array) -> Array:
+        """The new weights of a tensor, with norms in the range of its layer."""
+        prefix = {"kernel": "", "bias": "bias_"}.get(self._tensors[i].role)
+        layer = self.layers[self._tensors[i].layer]
+        if prefix is None or not layer[f"{prefix}max_norm"]:
+            return w
+        return ly.constrain_norm(w, layer[f"{prefix}min_norm"], layer[f"{prefix}max_norm"])
 
     def _average(self, i: int, t: int) -> None:
         """Moves the average of a tensor towards it; every ema_overwrite_frequency steps it becomes the tensor."""

@@ -18,6 +18,8 @@ typedef struct {
     double dropout, input_dropout;
     bool norm;
     double l1, l2, smoothing;
+    double noise; /* of the inputs and of hidden layers */
+    double max_norm;
     mnc_optimizer_kind optimizer;
     double momentum, rate;
     bool nesterov, centered;
@@ -71,9 +73,13 @@ static inline mnc_status make_model(mnc_model **model, mnc_context *context, con
         layer->units = c->widths[i];
         layer->l1 = c->l1;
         layer->l2 = c->l2;
+        layer->max_norm = c->max_norm;
+        layer->bias_max_norm = c->max_norm / 16;
         if (c->norm) mnc_layer_defaults(layer = &layers[n++], MNC_NORM);
         layer->activation = c->activation;
         layer->dropout = c->dropout;
+        layer->noise = c->noise;
+        layer->noise_seed = i;
     }
     mnc_layer_defaults(&layers[n], MNC_DENSE);
     layers[n++].units = c->classes;
@@ -82,6 +88,7 @@ static inline mnc_status make_model(mnc_model **model, mnc_context *context, con
     spec.dtype = dtype;
     spec.inputs = c->inputs;
     spec.input_dropout = c->input_dropout;
+    spec.input_noise = c->noise;
     spec.layers = layers;
     spec.n_layers = n;
     spec.head = c->head;
@@ -315,6 +322,40 @@ static const config configs[] = {
      .optimizer = MNC_RMSPROP,
      .rate = 1e-3,
      .golden = 0xd6e7d44ea7256108u},
+    {.name = "noise",
+     KERAS_MLP,
+     .activation = MNC_RELU,
+     .dropout = 0.1,
+     .input_dropout = 0.1,
+     .noise = 0.2,
+     .optimizer = MNC_ADAM,
+     .rate = 1e-3,
+     .golden = 0xab0a330f59bcbe8bu},
+    {.name = "max_norm, dropout, averages",
+     KERAS_MLP,
+     .activation = MNC_RELU,
+     .dropout = 0.2,
+     .max_norm = 1.2,
+     .optimizer = MNC_SGD,
+     .momentum = 0.9,
+     .accumulated = 2,
+     .averaged = true,
+     .rate = 0.05,
+     .golden = 0xf1a9e7bee9985f0bu},
+    {.name = "max_norm, noise, batch of 1100",
+     .inputs = 196,
+     .rows = 2000,
+     .batch = 1100,
+     .batches = 2,
+     .widths = {64, 37},
+     .classes = 10,
+     .activation = MNC_RELU,
+     .noise = 0.1,
+     .max_norm = 1,
+     .optimizer = MNC_ADAM,
+     .global_clipnorm = 1,
+     .rate = 1e-2,
+     .golden = 0x92804a0546786f9eu},
     {.name = "softmax regression, batch 1",
      .inputs = 784,
      .rows = 50,

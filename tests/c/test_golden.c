@@ -14,8 +14,8 @@ enum { SHORT_BUILD = 0 };
 
 /* Did the kernels that the configuration is about really run, on several threads where there is work for them? */
 static bool really_ran(const config *c, const mnc_counters *counters, size_t threads) {
-    const bool sparse = c->dense ? counters->sparse_gradient == 0 && counters->dense_gradient > 0
-                                 : counters->sparse_forward > 0 && counters->sparse_gradient > 0;
+    const bool sparse = c->dense || c->noise > 0 ? counters->sparse_gradient == 0 && counters->dense_gradient > 0
+                                                 : counters->sparse_forward > 0 && counters->sparse_gradient > 0;
     const bool chunked = c->batch <= 512 || counters->stores > 0;
     const bool parallel = threads == 1 || c->batch < 32 || counters->workers > 1;
     return sparse && chunked && counters->updates > 0 && parallel;

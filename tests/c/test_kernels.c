@@ -425,6 +425,46 @@ static void activate(bench *b, const mnc_kernels *k) {
     CHECK(good, "%s: activation %d is wrong", b->what, m.activation);
 }
 
+/* Of one element, by the formula of ARCHITECTURE.md. */
+static double normal_noise(const mnc_noise *n, size_t row, size_t j) {
+    const uint32_t counter[4] = {(uint32_t)(16 * (j / 64) + j % 16), (uint32_t)(n->first_row + row), (uint32_t)n->step,
+                                 4 + 256 * n->layer + ((uint32_t)(n->step >> 32) % 256 << 24)};
+    const size_t quarter = j % 64 / 16, first = quarter / 2 * 2;
+    uint32_t w[4];
+    mnc_philox(n->seed, counter, w);
+    const double r = sqrt(-2 * log((w[first] + 0.5) / 0x1p32));
+    const double angle = 2 * 3.14159265358979323846 * ((w[first + 1] >> 9) + 0.5) / 0x1p23;
+    return r * (quarter % 2 ? sin(angle) : cos(angle));
+}
+
+static void add_noise(bench *b, const mnc_kernels *k) {
+    const shape s = random_shape(b);
+    const mnc_dropout key = random_dropout(b);
+    const mnc_noise n = {.seed = key.seed,
+                         .step = key.step,
+                         .layer = key.layer,
+                         .stddev = (double)random_below(&b->random, 100) / 64,
+                         .first_row = key.first_row,
+                         .a = take_reals(b, s.rows * s.ld, 2),
+                         .ld = s.ld,
+                         .row0 = s.row0,
+                         .row1 = s.row1,
+                         .panel0 = s.panel0,
+                         .panel1 = s.panel1};
+    allow(b, n.a, s.row0, s.row1, s.ld, s.panel0 * MNC_PANEL, s.panel1 * MNC_PANEL);
+    begin(b);
+    k->add_noise(&n);
+    /* 5 r 2^-24 of a number, r below 7, and the rounding of the sum; of doubles those of libm. */
+    const double unit = b->dtype == MNC_FLOAT32 ? 0x1p-24 : 0x1p-52;
+    bool good = true;
+    for (size_t row = s.row0; b->reference && row < s.row1; row++)
+        for (size_t j = s.panel0 * MNC_PANEL; j < s.panel1 * MNC_PANEL; j++) {
+            const double expected = get(b, b->arrays[0].before, row * s.ld + j) + n.stddev * normal_noise(&n, row, j);
+            good &= fabs(get(b, n.a, row * s.ld + j) - expected) <= unit * (35 * n.stddev + fabs(expected));
+        }
+    CHECK(good, "%s: the noise is wrong", b->what);
+}
+
 static void multiply(bench *b, const mnc_kernels *k) {
     const shape s = random_shape(b);
     const mnc_real *x = take_reals(b, s.rows * s.ld, random_scale(b));
@@ -685,6 +725,26 @@ static void penalty(bench *b, const mnc_kernels *k) {
     CHECK(fabs(*out - sum) <= 1e-12 * sum, "%s: %g instead of %g", b->what, *out, sum);
 }
 
+static void columns(bench *b, const mnc_kernels *k) {
+    const size_t n = random_length(b);
+    mnc_real *w = take_reals(b, n, 1);
+    double *out = take(b, MNC_PANEL, sizeof *out, DOUBLES), sums[MNC_PANEL] = {0};
+    allow_all(b, w, n);
+    allow_all(b, out, MNC_PANEL);
+    begin(b);
+    k->column_squares(n, out, w);
+    for (size_t i = 0; i < n; i++) sums[i % MNC_PANEL] += get(b, w, i) * get(b, w, i);
+    CHECK(memcmp(out, sums, sizeof sums) == 0, "%s: wrong sums of squares", b->what);
+    k->scale_columns(n, w, out);
+    bool good = true;
+    for (size_t i = 0; b->reference && i < n; i++) {
+        const double before = get(b, b->arrays[0].before, i), factor = sums[i % MNC_PANEL];
+        const double expected = b->dtype == MNC_FLOAT32 ? (double)((float)before * (float)factor) : before * factor;
+        good &= get(b, w, i) == expected;
+    }
+    CHECK(good, "%s: columns are not scaled by their factors", b->what);
+}
+
 static void is_finite(bench *b, const mnc_kernels *k) {
     static const double bad[] = {NAN, INFINITY, -INFINITY};
     const size_t n = random_length(b) + MNC_PANEL;
@@ -746,28 +806,12 @@ typedef struct {
 
 #define CASE(name, times) {#name, name, times}
 static const test_case cases[] = {
-    CASE(dense_forward, 240),
-    CASE(sparse_forward, 240),
-    CASE(dense_delta, 240),
-    CASE(dense_gradient, 240),
-    CASE(sparse_gradient, 240),
-    CASE(bias_gradient, 180),
-    CASE(find, 600),
-    CASE(activate, 480),
-    CASE(multiply, 120),
-    CASE(head, 900),
-    CASE(norm_train, 180),
-    CASE(norm_infer, 180),
-    CASE(norm_backward, 180),
-    CASE(moving_average, 90),
-    CASE(update, 600),
-    CASE(accumulate, 120),
-    CASE(regularise, 120),
-    CASE(penalty, 120),
-    CASE(is_finite, 300),
-    CASE(decode, 120),
-    CASE(convert, 120),
-    CASE(column_gradient, 240),
+    CASE(dense_forward, 240),   CASE(sparse_forward, 240), CASE(dense_delta, 240),   CASE(dense_gradient, 240),
+    CASE(sparse_gradient, 240), CASE(bias_gradient, 180),  CASE(find, 600),          CASE(activate, 480),
+    CASE(add_noise, 200),       CASE(multiply, 120),       CASE(head, 900),          CASE(norm_train, 180),
+    CASE(norm_infer, 180),      CASE(norm_backward, 180),  CASE(moving_average, 90), CASE(update, 600),
+    CASE(accumulate, 120),      CASE(regularise, 120),     CASE(penalty, 120),       CASE(columns, 120),
+    CASE(is_finite, 300),       CASE(decode, 120),         CASE(convert, 120),       CASE(column_gradient, 240),
 };
 
 static bench workbench;

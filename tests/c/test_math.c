@@ -94,6 +94,41 @@ static void measure(const float_function *f, uint32_t stride) {
     CHECK(worst <= f->bound, "%s(%.9g) is %g ulp off, more than %g", f->name, (double)worst_x, worst, f->bound);
 }
 
+/* Both numbers of pairs of words, at the ends of their ranges too, against libm: as a share of r 2^-24. Then their moments:
+ * of n numbers the mean has the standard deviation n^-1/2, the mean square (2 / n)^1/2, the mean fourth power (96 / n)^1/2. */
+static void check_normals(void) {
+    static const uint32_t ends[] = {
+        0, 1, 2, 511, 512, 1u << 29, (1u << 30) - 1, (1u << 31) - 1, 1u << 31, UINT32_MAX - 1, UINT32_MAX};
+    enum { ENDS = sizeof ends / sizeof *ends, N = 1 << 20 };
+    double worst = 0, sums[3] = {0}, cross = 0;
+    for (uint32_t i = 0; i < N; i++) {
+        const uint32_t counter[4] = {i, 0, 0, 99};
+        uint32_t w[4];
+        mnc_philox(1, counter, w);
+        const bool end = i < ENDS * ENDS;
+        if (end) w[0] = ends[i / ENDS], w[1] = ends[i % ENDS];
+        const vu words[2] = {vu_set1(w[0]), vu_set1(w[1])};
+        vf normal[2];
+        v_normals(words, normal);
+        const double u = (w[0] + 0.5) / 0x1p32, r = sqrt(-2 * (w[0] >> 31 ? log1p(u - 1) : log(u)));
+        const double angle = 2 * 3.14159265358979323846 * ((w[1] >> 9) + 0.5) / 0x1p23;
+        const double exact[2] = {r * cos(angle), r * sin(angle)};
+        for (int j = 0; j < 2; j++) {
+            const double x = (double)normal[j].v[3], error = fabs(x - exact[j]) / (r * 0x1p-24);
+            if (error > worst) worst = error;
+            for (int k = 0; k < 3 && !end; k++) sums[k] += k == 0 ? x : pow(x, 2 * k);
+        }
+        if (!end) cross += (double)normal[0].v[3] * (double)normal[1].v[3];
+    }
+    printf("v_normals  worst error %.4f r 2^-24\n", worst);
+    CHECK(worst <= 5, "v_normals is %g r 2^-24 off", worst);
+    const double n = 2.0 * (N - ENDS * ENDS);
+    CHECK(fabs(sums[0] / n) < 5 * sqrt(1 / n), "mean %g", sums[0] / n);
+    CHECK(fabs(sums[1] / n - 1) < 5 * sqrt(2 / n), "mean square %g", sums[1] / n);
+    CHECK(fabs(sums[2] / n - 3) < 5 * sqrt(96 / n), "mean fourth power %g", sums[2] / n);
+    CHECK(fabs(2 * cross / n) < 5 * sqrt(2 / n), "covariance of a pair %g", 2 * cross / n);
+}
+
 static float one(vf (*function)(vf), float x) { return function(vf_set1(x)).v[7]; }
 
 static void check_special_values(void) {
@@ -509,6 +544,7 @@ int main(int argc, char **argv) {
     const uint64_t seed = 20260;
     for (size_t i = 0; i < sizeof float_functions / sizeof *float_functions; i++)
         measure(&float_functions[i], all ? 1 : 1009);
+    check_normals();
     check_special_values();
     check_ends();
     check_fma(seed, all ? 5000000 : 60000);

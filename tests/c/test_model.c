@@ -81,6 +81,15 @@ static void check_wrong_specs(void) {
     WRONG(layers[0].l2 = NAN, "layer 0");
     WRONG(layers[2].bias_l1 = INFINITY, "layer 2");
     WRONG(layers[2].bias_l2 = -0.5, "layer 2");
+    WRONG(layers[0].max_norm = -1, "layer 0");
+    WRONG(layers[0].min_norm = 0.5, "not 0.5 to 0");
+    WRONG(layers[2].bias_max_norm = INFINITY, "layer 2");
+    WRONG(layers[2].bias_min_norm = NAN, "layer 2");
+    WRONG(layers[0].noise = -0.5, "not -0.5");
+    WRONG(layers[1].noise = NAN, "layer 1");
+    WRONG(layers[1].noise = 1e39, "not 1e+39");
+    WRONG(spec.input_noise = INFINITY, "not inf");
+    WRONG(spec.input_noise = -0.25, "not -0.25");
     WRONG(layers[0].kernel_init.kind = (mnc_init_kind)77, "layer 0");
     WRONG(layers[0].kernel_init.fan = (mnc_fan)5, "layer 0");
     WRONG(layers[0].kernel_init.a = INFINITY, "inf");
