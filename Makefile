@@ -95,7 +95,7 @@ ctest: preflight ## run the C tests (CC=clang OPT=-O1)
 	+@$(CORE_MAKE) test
 
 pytest: build $(VENV)/test
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest $(shell $(PY) -c 'import xdist' 2>/dev/null && echo '--numprocesses=$(JOBS) --dist=worksteal') $(ARGS)
 
 asan: preflight ## run the C tests under the address sanitizer
 	+@$(CORE_MAKE) sanitize SANITIZE=address
