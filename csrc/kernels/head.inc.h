@@ -161,7 +161,7 @@ static void MNC_K(head)(const mnc_head_args *h) {
         const size_t n = h->row1 - row < 16 ? h->row1 - row : 16;
         vf sum = vf_set1(0), loss = sum;
         head_load(h, row, n, z);
-        const vf answer = head_answer(h->classes, z, 0, binary);
+        const vf answer = scored ? head_answer(h->classes, z, 0, binary) : loss; /* before z changes */
         if (softmax) sum = head_softmax(h->classes, z, e);
         if (binary) sum = head_sigmoid(h->classes, z, e);
         if (h->outputs && !raw) head_store_outputs(h, row, n, e, t, sum);
