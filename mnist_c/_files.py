@@ -3,7 +3,7 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import IO
 
@@ -39,6 +39,21 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         os.fsync(directory)  # makes the new name last, too
     finally:
         os.close(directory)
+
+
+_PIECE, _TOGETHER = 1 << 22, 1 << 25  # bytes
+
+
+def write_in_pieces(file: IO[bytes], parts: Iterable[bytes]) -> None:
+    """Writes what may be large so that Ctrl-C finds a moment: one write, or one wait for the disk, can take seconds."""
+    waiting = 0
+    for part in parts:
+        for begin in range(0, len(part), _PIECE):
+            waiting += file.write(memoryview(part)[begin : begin + _PIECE])
+            if waiting >= _TOGETHER:
+                file.flush()
+                os.fsync(file.fileno())
+                waiting = 0
 
 
 def _status(path: str | os.PathLike[str]) -> os.stat_result | None:

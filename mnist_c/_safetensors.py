@@ -135,6 +135,11 @@ def shorten(value: object, length: int = 60) -> str:
 
 def encode(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> bytes:
     """The bytes of a file. Raises ValueError for names, dtypes or sizes that the format cannot hold."""
+    return b"".join(encoded(tensors, metadata))
+
+
+def encoded(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> list[bytes]:
+    """The same in parts, one for each tensor and those before: a copy of all of them is made nowhere."""
     header: dict[str, Any] = {_METADATA: dict(metadata)}
     if _METADATA in tensors:
         raise ValueError(f"a tensor cannot be named {_METADATA!r}")
@@ -151,7 +156,7 @@ def encode(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> 
     text += b" " * (-(8 + len(text)) % _ALIGNMENT)
     if len(text) > MAX_HEADER:
         raise ValueError(f"the header would have {len(text)} bytes, more than the {MAX_HEADER} that are read again")
-    return b"".join([len(text).to_bytes(8, "little"), text, *data])
+    return [len(text).to_bytes(8, "little"), text, *data]
 
 
 # ---------------------------------------------------------------- reading
