@@ -10,6 +10,7 @@
 
 #define MNC_PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 #define MNC_INLINE static inline __attribute__((always_inline))
+#define MNC_OUTLINE static __attribute__((noinline, unused)) /* much code that is used in many places */
 
 /* Writes status and message into *err, where there is one, and returns status. */
 mnc_status mnc_fail(mnc_error *err, mnc_status status, const char *format, ...) MNC_PRINTF_LIKE(3, 4);

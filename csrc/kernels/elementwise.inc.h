@@ -20,8 +20,8 @@ MNC_INLINE void v_philox(uint64_t seed, uint32_t c0, uint32_t c1, uint32_t c2, u
 }
 
 /* The words of 64 units, four panels, of row `row` of the batch: word[j] belongs to panel 4 group + j. */
-MNC_INLINE void unit_words(uint32_t stream, uint64_t seed, uint64_t step, uint32_t layer, size_t row, size_t group,
-                           vu word[4]) {
+MNC_OUTLINE void unit_words(uint32_t stream, uint64_t seed, uint64_t step, uint32_t layer, size_t row, size_t group,
+                            vu word[4]) {
     const uint32_t c3 = stream + (layer << 8) + ((uint32_t)(step >> 32) << 24);
     v_philox(seed, (uint32_t)(16 * group), (uint32_t)row, (uint32_t)step, c3, word);
 }

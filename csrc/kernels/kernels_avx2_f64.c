@@ -1,4 +1,4 @@
-/* Every kernel for AVX2 and FMA, double: plain C, vectorised by the compiler. */
+/* Every kernel for AVX2 and FMA, double. */
 #include <string.h>
 
 #include "base/rng.h"
@@ -13,12 +13,12 @@
 #define MNC_REAL_IS_F64 1
 #define MNC_MR 4
 #define MNC_NP 1
-#define MNC_SPARSE_CHAINS 4
+#define MNC_SPARSE_CHAINS 1
 #define MNC_ISA avx2_f64
 #define MNC_ISA_NAME "avx2"
 #define MNC_ISA_CPU MNC_CPU_AVX2_FMA
 #include "simd/target_avx2.h"
-#include "simd/simd_scalar.h"
+#include "simd/simd_avx2_f64.h"
 #include "kernels/table.inc.h"
 #include "simd/target_end.h"
 #endif

@@ -1,4 +1,4 @@
-/* Every kernel for NEON, float. For double, plain C is as good: two lanes gain little. */
+/* Every kernel for NEON, float. For double, simd_scalar.h serves: two lanes gain little. */
 #include <string.h>
 
 #include "base/rng.h"

@@ -1,4 +1,4 @@
-/* Every kernel in plain C, float. */
+/* Every kernel without intrinsics, float. */
 #include <string.h>
 
 #include "base/rng.h"
@@ -8,9 +8,9 @@
 #define MNC_REAL_IS_F64 0
 #define MNC_MR 4
 #define MNC_NP 1
-#define MNC_SPARSE_CHAINS 4
-/* Sixteen lanes of plain C are much code: once for each function is enough, and compiles in half the time. */
-#define MNC_MATH __attribute__((noinline, unused)) static
+#define MNC_SPARSE_CHAINS 1
+/* Sixteen lanes without wide registers are much code: once for each function is enough. */
+#define MNC_MATH MNC_OUTLINE
 #define MNC_ISA scalar_f32
 #define MNC_ISA_NAME "scalar"
 #define MNC_ISA_CPU 0

@@ -9,20 +9,21 @@
 
 #include <math.h>
 
-#define LIBM(name, expression)                            \
-    MNC_INLINE vf name(vf x) {                            \
-        vf r;                                             \
-        for (int i = 0; i < 16; i++) r.v[i] = expression; \
-        return r;                                         \
+#define LIBM(name, expression)                          \
+    MNC_MATH vf name(vf lanes) {                        \
+        MNC_REAL x[16];                                 \
+        vf_store(x, lanes);                             \
+        for (int i = 0; i < 16; i++) x[i] = expression; \
+        return vf_load(x);                              \
     }
-LIBM(v_exp, exp(x.v[i]))
-LIBM(v_log, log(x.v[i]))
-LIBM(v_tanh, tanh(x.v[i]))
-LIBM(v_expm1, expm1(x.v[i]))
-LIBM(v_log1p, log1p(x.v[i]))
-LIBM(v_cos_turn, cos(x.v[i] * 6.28318530717958647693))
-LIBM(v_normal_tail, erfc(x.v[i] * 0.70710678118654752440) / 2)
-LIBM(v_normal_density, exp(x.v[i] * x.v[i] / -2) * 0.39894228040143267794)
+LIBM(v_exp, exp(x[i]))
+LIBM(v_log, log(x[i]))
+LIBM(v_tanh, tanh(x[i]))
+LIBM(v_expm1, expm1(x[i]))
+LIBM(v_log1p, log1p(x[i]))
+LIBM(v_cos_turn, cos(x[i] * 6.28318530717958647693))
+LIBM(v_normal_tail, erfc(x[i] * 0.70710678118654752440) / 2)
+LIBM(v_normal_density, exp(x[i] * x[i] / -2) * 0.39894228040143267794)
 #undef LIBM
 
 #else

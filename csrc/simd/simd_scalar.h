@@ -1,6 +1,6 @@
-/* The vector vocabulary in plain C, for any MNC_REAL: 16 lanes as an array, which the compiler may vectorise as it can.
- * It serves CPUs without FMA (float), and every instruction set for double. One file includes one vocabulary; each
- * defines the same names and nothing else:
+/* The vector vocabulary without intrinsics, for any MNC_REAL: vectors of 16 lanes as gcc and clang know them, which they
+ * cut into what the CPU has. It serves CPUs without FMA and, for double, those that are no x86-64. One file includes one
+ * vocabulary; each defines the same names and nothing else:
  *
  *   vf, vm, vu                        16 reals; 16 booleans; 16 uint32
  *   vf_set1 vf_load vf_store          broadcast; unaligned load and store
@@ -14,110 +14,109 @@
  *   vu_pack(out, m, a)                the lanes of a that m picks, one behind the other; returns how many. May write 16.
  *
  * No minimum, maximum, reciprocal or approximate instruction: their results differ between machines. */
-typedef struct {
-    MNC_REAL v[16];
-} vf;
-typedef struct {
-    uint32_t v[16]; /* all ones or zero */
-} vm;
-typedef struct {
-    uint32_t v[16];
-} vu;
+typedef MNC_REAL vf __attribute__((vector_size(16 * sizeof(MNC_REAL))));
+typedef uint32_t vu __attribute__((vector_size(64)));
+typedef int32_t vi32 __attribute__((vector_size(64)));
+typedef int64_t vi64 __attribute__((vector_size(128)));
+typedef uint64_t vu64 __attribute__((vector_size(128)));
+#if MNC_REAL_IS_F64
+typedef vi64 vm; /* all ones or zero, as wide as a real */
+#else
+typedef vi32 vm;
+#endif
+
+#ifdef __FP_FAST_FMA
+#define MNC_FMA MNC_INLINE
+#else /* the emulation is much code, and the call costs little beside it */
+#define MNC_FMA MNC_OUTLINE
+#endif
 
 #define LANES(i) for (int i = 0; i < 16; i++)
 
+MNC_INLINE vf vf_set1(MNC_REAL x) { return (vf){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
+MNC_INLINE vf vf_load(const MNC_REAL *p) {
+    vf r;
+    memcpy(&r, p, sizeof r);
+    return r;
+}
+MNC_INLINE void vf_store(MNC_REAL *p, vf a) { memcpy(p, &a, sizeof a); }
+MNC_INLINE vf vf_add(vf a, vf b) { return a + b; }
+MNC_INLINE vf vf_sub(vf a, vf b) { return a - b; }
+MNC_INLINE vf vf_mul(vf a, vf b) { return a * b; }
+MNC_INLINE vf vf_div(vf a, vf b) { return a / b; }
+MNC_INLINE vm vf_lt(vf a, vf b) { return (vm)(a < b); }
+MNC_INLINE vf vf_select(vm m, vf a, vf b) { return (vf)(((vm)a & m) | ((vm)b & ~m)); }
+MNC_INLINE vf vf_drop(vm m, vf a) { return (vf)((vm)a & ~m); }
+MNC_INLINE vf vf_abs(vf a) { return (vf)((vm)a & ~(vm)vf_set1((MNC_REAL)-0.0)); }
+MNC_INLINE vf vf_sqrt(vf a) {
+    LANES(i) a[i] = (MNC_REAL)__builtin_sqrt((double)a[i]); /* the double root rounds to the right float */
+    return a;
+}
+
 #if !MNC_REAL_IS_F64 && !defined(__FP_FAST_FMAF)
+typedef double vd __attribute__((vector_size(128)));
 /* a b + c rounded once, without FMA hardware. The product of two floats is exact in double. The sum is rounded to odd:
  * if inexact, the last bit is set, so that rounding it again to float cannot meet a tie that was none (Boldo and
  * Melquiond, "Emulation of FMA and correctly rounded sums", 2008). */
-MNC_INLINE float fma1(float a, float b, float c) {
-    const double p = (double)a * (double)b, s = p + (double)c, t = s - p;
-    const double error = (p - (s - t)) + ((double)c - t);
-    int64_t bits;
-    memcpy(&bits, &s, sizeof bits);
-    const int64_t inexact = (error > 0.0) | (error < 0.0);      /* not for NaN */
-    const int64_t toward = (error > 0.0) == (s > 0.0) ? 1 : -1; /* of larger magnitude or smaller */
-    bits += inexact & ~bits & 1 ? toward : 0;
-    double odd;
-    memcpy(&odd, &bits, sizeof odd);
-    return (float)odd;
+MNC_FMA vf vf_fma(vf a, vf b, vf c) {
+    const vd zero = {0}, x = __builtin_convertvector(c, vd);
+    const vd p = __builtin_convertvector(a, vd) * __builtin_convertvector(b, vd), s = p + x, t = s - p;
+    const vd error = (p - (s - t)) + (x - t);
+    const vi64 above = (vi64)(error > zero), below = (vi64)(error < zero); /* neither for NaN */
+    const vi64 toward = (above ^ (vi64)(s > zero)) | 1; /* minus one: of smaller magnitude; one: of larger */
+    const vi64 bits = (vi64)s, even = (bits & 1) - 1;
+    return __builtin_convertvector((vd)(bits + (toward & even & (above | below))), vf);
 }
-#elif MNC_REAL_IS_F64
-MNC_INLINE double fma1(double a, double b, double c) { return __builtin_fma(a, b, c); }
 #else
-MNC_INLINE float fma1(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+MNC_FMA vf vf_fma(vf a, vf b, vf c) {
+    LANES(i)
+    c[i] = MNC_REAL_IS_F64 ? (MNC_REAL)__builtin_fma(a[i], b[i], c[i])
+                           : (MNC_REAL)__builtin_fmaf((float)a[i], (float)b[i], (float)c[i]);
+    return c;
+}
 #endif
 
-#define EACH(type, name, arguments, expression) \
-    MNC_INLINE type name arguments {            \
-        type r;                                 \
-        LANES(i) r.v[i] = expression;           \
-        return r;                               \
-    }
-EACH(vf, vf_set1, (MNC_REAL x), x)
-EACH(vf, vf_load, (const MNC_REAL *p), p[i])
-MNC_INLINE void vf_store(MNC_REAL *p, vf a) { memcpy(p, a.v, sizeof a.v); }
-EACH(vf, vf_add, (vf a, vf b), a.v[i] + b.v[i])
-EACH(vf, vf_sub, (vf a, vf b), a.v[i] - b.v[i])
-EACH(vf, vf_mul, (vf a, vf b), a.v[i] * b.v[i])
-EACH(vf, vf_div, (vf a, vf b), a.v[i] / b.v[i])
-EACH(vf, vf_sqrt, (vf a), (MNC_REAL)__builtin_sqrt((double)a.v[i])) /* the double root rounds to the right float */
-EACH(vf, vf_abs, (vf a), (MNC_REAL)__builtin_fabs((double)a.v[i]))
-EACH(vf, vf_fma, (vf a, vf b, vf c), fma1(a.v[i], b.v[i], c.v[i]))
-EACH(vm, vf_lt, (vf a, vf b), a.v[i] < b.v[i] ? UINT32_MAX : 0)
-EACH(vf, vf_select, (vm m, vf a, vf b), m.v[i] ? a.v[i] : b.v[i])
-EACH(vf, vf_drop, (vm m, vf a), m.v[i] ? 0 : a.v[i])
-EACH(vu, vu_set1, (uint32_t x), x)
-EACH(vu, vu_iota, (uint32_t first), first + (uint32_t)i)
-EACH(vu, vu_load_bytes, (const uint8_t *p), p[i])
-EACH(vf, vf_count, (vu a), (MNC_REAL)(int32_t)a.v[i])
-EACH(vu, vu_xor, (vu a, vu b), a.v[i] ^ b.v[i])
+MNC_INLINE vu vu_set1(uint32_t x) { return (vu){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
+MNC_INLINE vu vu_iota(uint32_t first) {
+    return vu_set1(first) + (vu){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+}
 MNC_INLINE vu vu_load(const void *p) {
     vu r;
-    memcpy(r.v, p, sizeof r.v);
+    memcpy(&r, p, sizeof r);
     return r;
 }
+MNC_INLINE vu vu_load_bytes(const uint8_t *p) {
+    vu r;
+    LANES(i) r[i] = p[i];
+    return r;
+}
+MNC_INLINE vu vu_xor(vu a, vu b) { return a ^ b; }
+MNC_INLINE vm vu_lt(vu a, vu b) { return __builtin_convertvector((vi32)(a < b), vm); }
+MNC_INLINE vu vu_mul(vu a, uint32_t b, vu *high) {
+    const vu64 product = __builtin_convertvector(a, vu64) * (uint64_t)b;
+    *high = __builtin_convertvector(product >> 32, vu);
+    return a * b;
+}
+MNC_INLINE vf vf_count(vu a) { return __builtin_convertvector((vi32)a, vf); }
 MNC_INLINE uint32_t vu_pack(uint32_t *out, vm m, vu a) {
     uint32_t count = 0;
     LANES(i) {
-        out[count] = a.v[i];
-        count += m.v[i] & 1;
+        out[count] = a[i];
+        count += m[i] & 1;
     }
     return count;
 }
-EACH(vm, vu_lt, (vu a, vu b), a.v[i] < b.v[i] ? UINT32_MAX : 0)
-MNC_INLINE vu vu_mul(vu a, uint32_t b, vu *high) {
-    vu low;
-    LANES(i) {
-        const uint64_t product = (uint64_t)a.v[i] * b;
-        low.v[i] = (uint32_t)product;
-        high->v[i] = (uint32_t)(product >> 32);
-    }
-    return low;
-}
 #if !MNC_REAL_IS_F64
 MNC_INLINE vf vf_pow2(vf a) {
-    vf r;
-    LANES(i) {
-        /* NaN and what is out of range give some value; callers multiply it with NaN or select it away. */
-        const int32_t n = a.v[i] > -127 && a.v[i] < 128 ? (int32_t)a.v[i] : 0;
-        const uint32_t bits = (uint32_t)(n + 127) << 23;
-        memcpy(&r.v[i], &bits, sizeof bits);
-    }
-    return r;
+    /* NaN and what is out of range give some value; callers multiply it with NaN or select it away. */
+    const vm inside = (vm)(a > -127.0f) & (vm)(a < 128.0f);
+    return (vf)((__builtin_convertvector(vf_select(inside, a, vf_set1(0)), vi32) + 127) << 23);
 }
 MNC_INLINE vf vf_split(vf a, vf *mantissa) {
-    vf r;
-    LANES(i) {
-        uint32_t bits;
-        memcpy(&bits, &a.v[i], sizeof bits);
-        const int32_t k = (int32_t)(bits - 0x3F3504F3u) >> 23;
-        bits -= (uint32_t)k << 23;
-        memcpy(&mantissa->v[i], &bits, sizeof bits);
-        r.v[i] = (float)k;
-    }
-    return r;
+    const vi32 k = (vi32)((vu)a - 0x3F3504F3u) >> 23;
+    *mantissa = (vf)((vu)a - ((vu)k << 23));
+    return __builtin_convertvector(k, vf);
 }
 #endif
-#undef EACH
 #undef LANES
+#undef MNC_FMA

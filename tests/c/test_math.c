@@ -80,14 +80,14 @@ static void measure(const float_function *f, uint32_t stride) {
         int n = 0;
         for (; n < 16 && pattern <= UINT32_MAX; pattern += stride) {
             const float candidate = float_of((uint32_t)pattern);
-            if (candidate >= f->low && candidate <= f->high) x.v[n++] = candidate;
+            if (candidate >= f->low && candidate <= f->high) x[n++] = candidate;
         }
         y = f->function(x);
         for (int i = 0; i < n; i++) {
-            const double error = error_in_ulp(y.v[i], f->exact((double)x.v[i]));
+            const double error = error_in_ulp(y[i], f->exact((double)x[i]));
             if (error <= worst) continue;
             worst = error;
-            worst_x = x.v[i];
+            worst_x = x[i];
         }
     }
     printf("%-10s worst error %.4f ulp, at x = %.9g (%a)\n", f->name, worst, (double)worst_x, (double)worst_x);
@@ -114,11 +114,11 @@ static void check_normals(void) {
         const double angle = 2 * 3.14159265358979323846 * ((w[1] >> 9) + 0.5) / 0x1p23;
         const double exact[2] = {r * cos(angle), r * sin(angle)};
         for (int j = 0; j < 2; j++) {
-            const double x = (double)normal[j].v[3], error = fabs(x - exact[j]) / (r * 0x1p-24);
+            const double x = (double)normal[j][3], error = fabs(x - exact[j]) / (r * 0x1p-24);
             if (error > worst) worst = error;
             for (int k = 0; k < 3 && !end; k++) sums[k] += k == 0 ? x : pow(x, 2 * k);
         }
-        if (!end) cross += (double)normal[0].v[3] * (double)normal[1].v[3];
+        if (!end) cross += (double)normal[0][3] * (double)normal[1][3];
     }
     printf("v_normals  worst error %.4f r 2^-24\n", worst);
     CHECK(worst <= 5, "v_normals is %g r 2^-24 off", worst);
@@ -129,7 +129,7 @@ static void check_normals(void) {
     CHECK(fabs(2 * cross / n) < 5 * sqrt(2 / n), "covariance of a pair %g", 2 * cross / n);
 }
 
-static float one(vf (*function)(vf), float x) { return function(vf_set1(x)).v[7]; }
+static float one(vf (*function)(vf), float x) { return function(vf_set1(x))[7]; }
 
 static void check_special_values(void) {
     static const struct {
@@ -212,10 +212,10 @@ static void compare_fma(vf a, vf b, vf c) {
     const vf r = vf_fma(a, b, c);
     bool all = true;
     for (int i = 0; i < 16; i++) {
-        const float expected = fmaf(a.v[i], b.v[i], c.v[i]);
-        if (same_float(r.v[i], expected)) continue;
+        const float expected = fmaf(a[i], b[i], c[i]);
+        if (same_float(r[i], expected)) continue;
         all = false;
-        CHECK(false, "fma(%a, %a, %a) is %a, not %a", (double)a.v[i], (double)b.v[i], (double)c.v[i], (double)r.v[i],
+        CHECK(false, "fma(%a, %a, %a) is %a, not %a", (double)a[i], (double)b[i], (double)c[i], (double)r[i],
               (double)expected);
     }
     if (all) minitest.passed++;
@@ -300,14 +300,18 @@ static void check_fma(uint64_t seed, size_t rounds) {
     vf a, b, c;
     for (size_t i = 0; i < rounds; i++)
         for (int kind = 0; kind < 6; kind++) {
-            for (int lane = 0; lane < 16; lane++) fill_fma_case(&random, kind, &a.v[lane], &b.v[lane], &c.v[lane]);
+            for (int lane = 0; lane < 16; lane++) {
+                float fa, fb, fc;
+                fill_fma_case(&random, kind, &fa, &fb, &fc);
+                a[lane] = fa, b[lane] = fb, c[lane] = fc;
+            }
             compare_fma(a, b, c);
         }
     for (int i = 0; i < 8 * SPECIAL * SPECIAL * SPECIAL; i++) {
         const int lane = i % 16, rest = i / 8;
-        a.v[lane] = special[rest % SPECIAL] * (i & 1 ? -1.0f : 1.0f);
-        b.v[lane] = special[rest / SPECIAL % SPECIAL] * (i & 2 ? -1.0f : 1.0f);
-        c.v[lane] = special[rest / SPECIAL / SPECIAL] * (i & 4 ? -1.0f : 1.0f);
+        a[lane] = special[rest % SPECIAL] * (i & 1 ? -1.0f : 1.0f);
+        b[lane] = special[rest / SPECIAL % SPECIAL] * (i & 2 ? -1.0f : 1.0f);
+        c[lane] = special[rest / SPECIAL / SPECIAL] * (i & 4 ? -1.0f : 1.0f);
         if (lane == 15) compare_fma(a, b, c);
     }
 }
