@@ -62,13 +62,23 @@ bool mnc_palette_merge(mnc_palette *into, const mnc_palette *from, uint8_t map[2
 }
 
 /* ---------------------------------------------------------------- non-zero inputs */
-void mnc_index_count(const mnc_data *data, size_t *counts, size_t row0, size_t row1) {
-    for (size_t row = row0; row < row1; row++) {
-        const uint8_t *codes = data->codes + row * data->features;
-        uint32_t count = 0;
-        for (size_t j = 0; j < data->features; j++) count += codes[j] != data->zero;
-        counts[row] = count;
+/* Counts in bytes, 32 side by side, as compilers make vectors of; after 255 turns they are full. */
+static size_t count_others(const uint8_t *codes, size_t n, uint8_t zero) {
+    enum { LANES = 32 };
+    size_t sum = 0, j = 0;
+    while (n - j >= LANES) {
+        uint8_t counts[LANES] = {0};
+        for (size_t turn = 0; turn < 255 && n - j >= LANES; turn++, j += LANES)
+            for (size_t i = 0; i < LANES; i++) counts[i] = (uint8_t)(counts[i] + (codes[j + i] != zero));
+        for (size_t i = 0; i < LANES; i++) sum += counts[i];
     }
+    for (; j < n; j++) sum += codes[j] != zero;
+    return sum;
+}
+
+void mnc_index_count(const mnc_data *data, size_t *counts, size_t row0, size_t row1) {
+    for (size_t row = row0; row < row1; row++)
+        counts[row] = count_others(data->codes + row * data->features, data->features, data->zero);
 }
 
 void mnc_index_fill(mnc_data *data, size_t row0, size_t row1) {

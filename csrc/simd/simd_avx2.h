@@ -48,10 +48,6 @@ MNC_INLINE vf vf_split(vf x, vf *mantissa) {
     return (vf){split_half(x.lo, &mantissa->lo), split_half(x.hi, &mantissa->hi)};
 }
 MNC_INLINE vf vf_count(vu a) { return (vf){_mm256_cvtepi32_ps(a.lo), _mm256_cvtepi32_ps(a.hi)}; }
-MNC_INLINE uint32_t vu_pack(uint32_t *out, vm m, vu a) {
-    const uint32_t count = pack_half(out, _mm256_movemask_ps(m.lo), a.lo);
-    return count + pack_half(out + count, _mm256_movemask_ps(m.hi), a.hi);
-}
 MNC_INLINE vm vu_lt(vu a, vu b) {
     return (vm){_mm256_castsi256_ps(lt_half(a.lo, b.lo)), _mm256_castsi256_ps(lt_half(a.hi, b.hi))};
 }

@@ -65,9 +65,3 @@ MNC_INLINE vm vu_lt(vu a, vu b) {
     for (int i = 0; i < 4; i++) r.v[i] = _mm256_castsi256_pd(_mm256_cvtepi32_epi64(quarter(less, i)));
     return r;
 }
-MNC_INLINE uint32_t vu_pack(uint32_t *out, vm m, vu a) {
-    const int lo = _mm256_movemask_pd(m.v[0]) | _mm256_movemask_pd(m.v[1]) << 4;
-    const int hi = _mm256_movemask_pd(m.v[2]) | _mm256_movemask_pd(m.v[3]) << 4;
-    const uint32_t count = pack_half(out, lo, a.lo);
-    return count + pack_half(out + count, hi, a.hi);
-}

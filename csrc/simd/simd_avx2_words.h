@@ -33,11 +33,26 @@ static const uint64_t pack_order[256] = {PACK_64(0), PACK_64(64), PACK_64(128), 
 #undef PACK_4
 #undef PACK_16
 #undef PACK_64
-MNC_INLINE uint32_t pack_half(uint32_t *out, int bits, __m256i a) {
+MNC_INLINE uint32_t pack_half(uint32_t *out, uint32_t bits, __m256i a) {
     const __m128i order = _mm_loadl_epi64((const __m128i *)(const void *)&pack_order[bits]);
     const __m256i packed = _mm256_permutevar8x32_epi32(a, _mm256_cvtepu8_epi32(order));
     _mm256_storeu_si256((__m256i *)(void *)out, packed);
-    return (uint32_t)__builtin_popcount((unsigned)bits);
+    return (uint32_t)__builtin_popcount(bits);
+}
+MNC_INLINE uint32_t vu_pack(uint32_t *out, uint32_t bits, vu a) {
+    const uint32_t count = pack_half(out, bits & 255, a.lo);
+    return count + pack_half(out + count, bits >> 8, a.hi);
+}
+MNC_INLINE uint32_t same_half(__m256i a, __m256i b) {
+    return (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(a, b)));
+}
+MNC_INLINE uint32_t vu_differ(vu a, uint32_t b) {
+    const __m256i all = _mm256_set1_epi32((int)b);
+    return (same_half(a.lo, all) | same_half(a.hi, all) << 8) ^ 0xFFFF;
+}
+MNC_INLINE uint32_t vu_differ_bytes(const uint8_t *p, uint8_t b) {
+    const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
+    return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8((char)b))) ^ 0xFFFF;
 }
 MNC_INLINE vu vu_xor(vu a, vu b) { return (vu){_mm256_xor_si256(a.lo, b.lo), _mm256_xor_si256(a.hi, b.hi)}; }
 MNC_INLINE __m256i mul_half(__m256i a, __m256i b, __m256i *high) {

@@ -35,9 +35,14 @@ MNC_INLINE vu vu_load(const void *p) { return _mm512_loadu_si512(p); }
 MNC_INLINE vu vu_load_bytes(const uint8_t *p) {
     return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
-MNC_INLINE uint32_t vu_pack(uint32_t *out, vm m, vu a) {
-    _mm512_storeu_si512(out, _mm512_maskz_compress_epi32(m, a));
-    return (uint32_t)__builtin_popcount(m);
+MNC_INLINE uint32_t vu_differ(vu a, uint32_t b) { return _mm512_cmpneq_epu32_mask(a, _mm512_set1_epi32((int)b)); }
+MNC_INLINE uint32_t vu_differ_bytes(const uint8_t *p, uint8_t b) {
+    const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)p);
+    return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8((char)b))) ^ 0xFFFF;
+}
+MNC_INLINE uint32_t vu_pack(uint32_t *out, uint32_t bits, vu a) {
+    _mm512_storeu_si512(out, _mm512_maskz_compress_epi32((__mmask16)bits, a));
+    return (uint32_t)__builtin_popcount(bits);
 }
 MNC_INLINE vf vf_count(vu a) { return _mm512_cvtepi32_ps(a); }
 MNC_INLINE vu vu_xor(vu a, vu b) { return _mm512_xor_si512(a, b); }

@@ -56,15 +56,23 @@ MNC_INLINE vu vu_load_bytes(const uint8_t *p) {
     return (vu){
         {vmovl_u16(vget_low_u16(lower)), vmovl_high_u16(lower), vmovl_u16(vget_low_u16(upper)), vmovl_high_u16(upper)}};
 }
-MNC_INLINE uint32_t vu_pack(uint32_t *out, vm m, vu a) {
-    uint32_t lane[16], picked[16], count = 0;
-    for (int i = 0; i < 4; i++) {
-        vst1q_u32(lane + 4 * i, a.q[i]);
-        vst1q_u32(picked + 4 * i, m.q[i]);
-    }
+MNC_INLINE uint32_t vu_differ(vu a, uint32_t b) {
+    const uint32x4_t place = vcombine_u32(vcreate_u32(0x200000001), vcreate_u32(0x800000004));
+    uint32_t bits = 0;
+    for (int i = 0; i < 4; i++) bits |= vaddvq_u32(vbicq_u32(place, vceqq_u32(a.q[i], vdupq_n_u32(b)))) << 4 * i;
+    return bits;
+}
+MNC_INLINE uint32_t vu_differ_bytes(const uint8_t *p, uint8_t b) {
+    const uint8x8_t place = vcreate_u8(0x8040201008040201);
+    const uint8x16_t differ = vbicq_u8(vcombine_u8(place, place), vceqq_u8(vld1q_u8(p), vdupq_n_u8(b)));
+    return vaddv_u8(vget_low_u8(differ)) | (uint32_t)vaddv_u8(vget_high_u8(differ)) << 8;
+}
+MNC_INLINE uint32_t vu_pack(uint32_t *out, uint32_t bits, vu a) {
+    uint32_t lane[16], count = 0;
+    for (int i = 0; i < 4; i++) vst1q_u32(lane + 4 * i, a.q[i]);
     for (int i = 0; i < 16; i++) {
         out[count] = lane[i];
-        count += picked[i] & 1;
+        count += bits >> i & 1;
     }
     return count;
 }

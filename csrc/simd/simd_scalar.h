@@ -11,7 +11,8 @@
  *   vf_split(x, &m)                   x = 2^k m, m in [sqrt(1/2), sqrt(2)); returns k; normal x > 0; float only
  *   vu_set1 vu_iota(first) vu_load vu_load_bytes vu_xor vu_lt; vu_mul(a, b, &high): low and high words of the products
  *   vf_count(a)                       a as reals, a < 2^31 (else anything)
- *   vu_pack(out, m, a)                the lanes of a that m picks, one behind the other; returns how many. May write 16.
+ *   vu_differ(a, b), vu_differ_bytes(p, b)   a bit for each of 16 words or bytes: is it not b?
+ *   vu_pack(out, bits, a)             the lanes of a whose bits are set, one behind the other; how many. May write 16.
  *
  * No minimum, maximum, reciprocal or approximate instruction: their results differ between machines. */
 typedef MNC_REAL vf __attribute__((vector_size(16 * sizeof(MNC_REAL))));
@@ -98,11 +99,17 @@ MNC_INLINE vu vu_mul(vu a, uint32_t b, vu *high) {
     return a * b;
 }
 MNC_INLINE vf vf_count(vu a) { return __builtin_convertvector((vi32)a, vf); }
-MNC_INLINE uint32_t vu_pack(uint32_t *out, vm m, vu a) {
+MNC_INLINE uint32_t vu_differ(vu a, uint32_t b) {
+    uint32_t bits = 0;
+    LANES(i) bits |= (uint32_t)(a[i] != b) << i;
+    return bits;
+}
+MNC_INLINE uint32_t vu_differ_bytes(const uint8_t *p, uint8_t b) { return vu_differ(vu_load_bytes(p), b); }
+MNC_INLINE uint32_t vu_pack(uint32_t *out, uint32_t bits, vu a) {
     uint32_t count = 0;
     LANES(i) {
         out[count] = a[i];
-        count += m[i] & 1;
+        count += bits >> i & 1;
     }
     return count;
 }
