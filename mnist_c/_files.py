@@ -41,7 +41,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         os.close(directory)
 
 
-_PIECE, _TOGETHER = 1 << 22, 1 << 25  # bytes
+_PIECE, _TOGETHER = 1 << 22, 1 << 23  # bytes
 
 
 def write_in_pieces(file: IO[bytes], parts: Iterable[bytes]) -> None:

@@ -133,13 +133,11 @@ def shorten(value: object, length: int = 60) -> str:
 # ---------------------------------------------------------------- writing
 
 
-def encode(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> bytes:
-    """The bytes of a file. Raises ValueError for names, dtypes or sizes that the format cannot hold."""
-    return b"".join(encoded(tensors, metadata))
+def encode(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> list[bytes]:
+    """The bytes of a file, in parts that need not be joined: those before the tensors, and one for each of them.
 
-
-def encoded(tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, str]) -> list[bytes]:
-    """The same in parts, one for each tensor and those before: a copy of all of them is made nowhere."""
+    Raises ValueError for names, dtypes or sizes that the format cannot hold.
+    """
     header: dict[str, Any] = {_METADATA: dict(metadata)}
     if _METADATA in tensors:
         raise ValueError(f"a tensor cannot be named {_METADATA!r}")

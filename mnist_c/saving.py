@@ -34,7 +34,7 @@ from . import _core, _inputs
 from ._description import describe, disagreement, understand
 from ._files import replacing, write_in_pieces
 from ._plan import Plan, Shape
-from ._safetensors import ModelFileError, decode, encoded, parse_json, shorten
+from ._safetensors import ModelFileError, decode, encode, parse_json, shorten
 
 if TYPE_CHECKING:
     from ._state import State
@@ -246,7 +246,7 @@ def _write(path: StrPath, kind: str, tensors: Tensors, metadata: dict[str, str])
             raise ValueError(f"{name} holds values that are not finite, so it is not saved: has training diverged?")
     head = {"format": kind, "format_version": FORMAT_VERSION, "written_by": f"mnist_c {__version__}"}
     metadata = {**head, **metadata}
-    parts = encoded(tensors, {**metadata, "sha256": _digest(tensors, metadata)})
+    parts = encode(tensors, {**metadata, "sha256": _digest(tensors, metadata)})
     with replacing(path) as out:
         write_in_pieces(out, parts)
 

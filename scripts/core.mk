@@ -15,7 +15,7 @@ EXTRA :=
 BUILD := build/ctest/$(notdir $(firstword $(CC)))$(OPT)$(if $(SANITIZE),-$(SANITIZE))
 
 # The same as in setup.py; a test compares them.
-CORE_FLAGS := -std=c11 -fvisibility=hidden -ffp-contract=off -fno-math-errno -fno-trapping-math -pthread -Wno-psabi
+CORE_FLAGS := -std=c11 -fvisibility=hidden -ffp-contract=off -fno-math-errno -fno-trapping-math -pthread -Wno-psabi -Wno-unknown-warning-option
 # Warnings are shown here and errors in continuous integration (WERROR=1).
 WARN := -Wall -Wextra -Wstrict-prototypes -Wshadow -Wmissing-prototypes -Wconversion -Wno-sign-conversion
 # Sanitized programs are ten times slower: MNC_TEST_SHORT asks a test for each kind of work once, not all of it.

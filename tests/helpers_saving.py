@@ -3,6 +3,7 @@
 import numpy as np
 
 import mnist_c as mc
+from mnist_c import _safetensors
 
 draw = np.random.default_rng(7)
 PIXELS = draw.integers(0, 256, (40, 4, 4), dtype=np.uint8)
@@ -133,3 +134,8 @@ def fit(model, name="regularizers and dropout", optimizer=None, epochs=2, **more
     return model.fit(
         PIXELS, y, batch_size=7, epochs=epochs, optimizer=optimizer, loss=MODELS[name][2], verbose=0, **more
     ).history
+
+
+def encode(tensors, metadata):
+    """The bytes of a file."""
+    return b"".join(_safetensors.encode(tensors, metadata))

@@ -1,5 +1,6 @@
 """Files that are replaced: whole or not at all, with the permissions that `open` would leave."""
 
+import io
 import os
 import signal
 import stat
@@ -10,7 +11,7 @@ import time
 import pytest
 
 from mnist_c import _files
-from mnist_c._files import replacing
+from mnist_c._files import replacing, write_in_pieces
 
 OLD, NEW = b"old" * 1000, b"new" * 2000
 IS_ROOT = os.geteuid() == 0
@@ -189,3 +190,22 @@ def test_killed_process_leaves_a_whole_file(tmp_path):
         assert len(content) == 50_000
         assert content in (b"a" * 50_000, b"b" * 50_000)
         path.unlink()
+
+
+def test_large_content_is_written_and_synced_in_pieces(tmp_path, monkeypatch):
+    written, synced = [], []
+
+    class File(io.FileIO):
+        def write(self, content):
+            written.append(len(content))
+            return super().write(content)
+
+    monkeypatch.setattr(_files, "_PIECE", 100)
+    monkeypatch.setattr(_files, "_TOGETHER", 300)
+    monkeypatch.setattr(os, "fsync", synced.append)
+    parts = [b"", b"a" * 250, bytes(range(256)) * 3, b"z"]
+    with File(tmp_path / "file", "wb") as file:
+        write_in_pieces(file, parts)
+    assert (tmp_path / "file").read_bytes() == b"".join(parts)
+    assert max(written) == 100
+    assert len(synced) == 3  # 250 + 768 + 1 bytes

@@ -8,8 +8,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from helpers_saving import encode
 
-from mnist_c._safetensors import MAX_HEADER, ModelFileError, decode, encode, parse_json
+from mnist_c._safetensors import MAX_HEADER, ModelFileError, decode, parse_json
 
 DTYPES = ["float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 SHAPES = [(), (0,), (1,), (3, 0), (2, 3), (2, 3, 4)]

@@ -12,11 +12,11 @@ from pathlib import Path
 import helpers_saving as zoo
 import numpy as np
 import pytest
-from helpers_saving import FLOATS, LABELS, PIXELS, fit, make_model
+from helpers_saving import FLOATS, LABELS, PIXELS, encode, fit, make_model
 
 import mnist_c as mc
 from mnist_c import _core, _description, saving
-from mnist_c._safetensors import decode, encode
+from mnist_c._safetensors import decode
 from mnist_c.saving import ModelFileError, load_model, load_weights, save_model, save_weights
 
 

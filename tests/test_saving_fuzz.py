@@ -14,10 +14,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from helpers_saving import encode
 
 import mnist_c as mc
 from mnist_c import _description, saving
-from mnist_c._safetensors import decode, encode
+from mnist_c._safetensors import decode
 from mnist_c.saving import ModelFileError, load_model, save_model
 
 FILES = int(os.environ.get("MNIST_C_FUZZ", "10000")) // 2  # of each kind

@@ -11,9 +11,9 @@
 
 #define MNC_REAL double
 #define MNC_REAL_IS_F64 1
-#define MNC_MR 4
+#define MNC_MR 2
 #define MNC_NP 1
-#define MNC_SPARSE_CHAINS 1
+#define MNC_SPARSE_CHAINS 2
 #define MNC_ISA avx2_f64
 #define MNC_ISA_NAME "avx2"
 #define MNC_ISA_CPU MNC_CPU_AVX2_FMA

@@ -8,7 +8,7 @@
 #define MNC_REAL_IS_F64 1
 #define MNC_MR 4
 #define MNC_NP 1
-#define MNC_SPARSE_CHAINS 1
+#define MNC_SPARSE_CHAINS 1 /* sixteen lanes are chains enough for narrow registers */
 /* Sixteen lanes without wide registers are much code: once for each function is enough. */
 #define MNC_MATH MNC_OUTLINE
 #define MNC_ISA scalar_f64

@@ -1,7 +1,8 @@
 /* The three matrix products of a dense layer, on one micro-kernel.
  *
  * Parameters: MNC_MR x MNC_NP accumulators of 16 lanes must fit the registers beside MNC_NP operands and one broadcast:
- *   AVX-512  8 x 2 = 16 of 32 registers (two FMA units with latency 4 need 8 chains), AVX2 4 x 1 (two halves) = 8 of 16.
+ *   AVX-512  8 x 2 = 16 of 32 registers (two FMA units with latency 4 need 8 chains), AVX2 4 x 1 (two halves) = 8 of 16,
+ *   with doubles 2 x 1 (four quarters).
  *
  *            lanes            broadcast          chain over
  *   forward  16 outputs       x[row, k]          k
@@ -31,12 +32,12 @@ MNC_INLINE int tile_size(size_t left, int full) {
 }
 
 /* CALL(m) with m as a constant, so that each size is unrolled. */
-#define WITH_CONSTANT_M(m, CALL) \
-    switch (m) {                 \
-    case 1: CALL(1); break;      \
-    case 2: CALL(2); break;      \
-    case 4: CALL(4); break;      \
-    default: CALL(MNC_MR);       \
+#define WITH_CONSTANT_M(m, CALL)                  \
+    switch (m) {                                  \
+    case 1: CALL(1); break;                       \
+    case 2: CALL(2); break;                       \
+    case 4: CALL(MNC_MR < 4 ? MNC_MR : 4); break; \
+    default: CALL(MNC_MR);                        \
     }
 
 /* ---------------------------------------------------------------- forward */

@@ -1,6 +1,6 @@
 /* The vector vocabulary without intrinsics, for any MNC_REAL: vectors of 16 lanes as gcc and clang know them, which they
  * cut into what the CPU has. It serves CPUs without FMA and, for double, those that are no x86-64. One file includes one
- * vocabulary; each defines the same names and nothing else:
+ * vocabulary; each defines these names; any others are its own:
  *
  *   vf, vm, vu                        16 reals; 16 booleans; 16 uint32
  *   vf_set1 vf_load vf_store          broadcast; unaligned load and store
@@ -26,9 +26,9 @@ typedef vi64 vm; /* all ones or zero, as wide as a real */
 typedef vi32 vm;
 #endif
 
-#ifdef __FP_FAST_FMA
+#if defined(__FP_FAST_FMA) || (defined(__aarch64__) && MNC_REAL_IS_F64) /* clang does not define it */
 #define MNC_FMA MNC_INLINE
-#else /* the emulation is much code, and the call costs little beside it */
+#else /* emulated here or by libm: much code, and the call costs little beside it */
 #define MNC_FMA MNC_OUTLINE
 #endif
 
