@@ -106,7 +106,7 @@ def test_the_core_stays_small():
     lines = {name(p): text(p).count("\n") for p in SOURCES}
     assert {n: k for n, k in lines.items() if k > 400} == {}, "split what is more than one thing"
     # The vocabularies of simd/ say the same thing once for each instruction set: a reader needs one of them.
-    assert sum(lines[name(p)] for p in CORE if p.parent.name != "simd") < 5700
+    assert sum(lines[name(p)] for p in CORE if p.parent.name != "simd") < 5800
 
 
 @pytest.fixture(scope="module")

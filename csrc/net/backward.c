@@ -58,28 +58,44 @@ static bool rows_finite(const mnc_pass *pass, size_t s, size_t row0, size_t row1
     return pass->model->kernels->finite((row1 - row0) * ld, mnc_at(pass->model, delta, row0 * ld));
 }
 
-void mnc_pass_backward(const mnc_pass *pass) {
+/* False if the delta of step s is not finite in these rows. */
+static bool backward_step(const mnc_pass *pass, size_t s, size_t row0, size_t row1) {
     const mnc_model *model = pass->model;
+    const mnc_step *step = &model->steps[s];
+    const target to = inputs_of(pass, s);
+    const bool finite = rows_finite(pass, s, row0, row1);
+    for (size_t row = row0, end; to.delta && row < row1 && !mnc_pass_stopped(pass); row = end) {
+        end = mnc_piece_end(row, row1);
+        if (step->layer.kind == MNC_DENSE)
+            backward_dense(pass, s, to, row, end);
+        else
+            model->kernels->multiply(to.delta, mnc_scratch(pass, pass->plan->delta[s]), to.f, step->ld, row, end);
+    }
+    return finite;
+}
+
+bool mnc_pass_backward_rows(const mnc_pass *pass, size_t row0, size_t row1) {
+    bool finite = true;
+    for (size_t s = pass->model->n_steps; s-- > 0;) finite &= backward_step(pass, s, row0, row1);
+    return finite;
+}
+
+void mnc_pass_say_finite(const mnc_pass *pass, bool finite) {
+    *(mnc_scratch(pass, pass->plan->bad) + pass->thread * MNC_ALIGN) = !finite;
+}
+
+void mnc_pass_backward(const mnc_pass *pass) {
     bool finite = true;
     size_t row0, row1;
     mnc_split(pass->rows, 16, pass->team->size, pass->thread, &row0, &row1);
-    for (size_t s = model->n_steps; s-- > 0;) {
-        const mnc_step *step = &model->steps[s];
-        const target to = inputs_of(pass, s);
-        finite &= rows_finite(pass, s, row0, row1);
-        if (step->layer.kind == MNC_NORM) {
-            backward_norm(pass, s, to);
-        } else if (to.delta) {
-            for (size_t row = row0, end; row < row1 && !mnc_pass_stopped(pass); row = end) {
-                end = mnc_piece_end(row, row1);
-                if (step->layer.kind == MNC_DENSE)
-                    backward_dense(pass, s, to, row, end);
-                else
-                    model->kernels->multiply(to.delta, mnc_scratch(pass, pass->plan->delta[s]), to.f, step->ld, row,
-                                             end);
-            }
+    for (size_t s = pass->model->n_steps; s-- > 0;) {
+        if (pass->model->steps[s].layer.kind == MNC_NORM) {
+            finite &= rows_finite(pass, s, row0, row1);
+            backward_norm(pass, s, inputs_of(pass, s));
+        } else {
+            finite &= backward_step(pass, s, row0, row1);
         }
     }
     if (pass->input_gradient) mnc_pass_drop_inputs(pass, mnc_scratch(pass, pass->plan->dx), row0, row1);
-    *(mnc_scratch(pass, pass->plan->bad) + pass->thread * MNC_ALIGN) = !finite;
+    mnc_pass_say_finite(pass, finite);
 }

@@ -260,9 +260,20 @@ void mnc_pass_forward(const mnc_pass *pass) {
     if (by_panels) mnc_team_barrier(pass->team);
 }
 
+void mnc_pass_forward_panels(const mnc_pass *pass, size_t row0, size_t row1, size_t panel0, size_t panel1) {
+    forward_step(pass, 0, &(range){row0, row1, panel0, panel1});
+    pass->tally->pieces++;
+}
+
+void mnc_pass_forward_rows(const mnc_pass *pass, size_t from, size_t row0, size_t row1) {
+    for (size_t s = from; s < pass->model->n_steps; s++) {
+        forward_step(pass, s, &(range){row0, row1, 0, pass->model->steps[s].panels});
+        pass->tally->pieces++;
+    }
+}
+
 /* ---------------------------------------------------------------- head */
-/* Penalties of the thread's share of all panels; 0 where a layer has none. */
-static void panel_penalties(const mnc_pass *pass) {
+void mnc_pass_penalties(const mnc_pass *pass) {
     const mnc_model *model = pass->model;
     double *penalties = (double *)mnc_scratch(pass, pass->plan->penalties);
     size_t begin, end, index = 0;
@@ -275,32 +286,39 @@ static void panel_penalties(const mnc_pass *pass) {
     }
 }
 
-void mnc_pass_head(const mnc_pass *pass, bool delta, mnc_real *outputs) {
+void mnc_pass_head_rows(const mnc_pass *pass, bool delta, mnc_real *outputs, size_t row0, size_t row1) {
     const mnc_model *model = pass->model;
     const mnc_data *data = pass->data;
     const size_t last = model->n_steps - 1;
     const mnc_step *step = &model->steps[last];
-    mnc_head_args head = {.head = model->spec.head,
-                          .a = mnc_activations(pass, last),
-                          .f = step->has_f && delta ? mnc_scratch(pass, pass->plan->f[last]) : NULL,
-                          .ld = step->ld,
-                          .classes = step->outputs,
-                          .ids = pass->ids,
-                          .first = pass->first,
-                          .labels = data->labels,
-                          .targets = data->targets,
-                          .weights = data->weights,
-                          .smoothing = model->spec.label_smoothing,
-                          .batch = pass->batch,
-                          .outputs = outputs,
-                          .raw_outputs = model->spec.outputs_are_logits,
-                          .delta = delta ? mnc_scratch(pass, pass->plan->delta[last]) : NULL,
-                          .losses = (double *)mnc_scratch(pass, pass->plan->losses),
-                          .correct = (uint8_t *)mnc_scratch(pass, pass->plan->correct),
-                          .scratch = mnc_thread_scratch(pass, pass->plan->head)};
-    mnc_split(pass->rows, 16, pass->team->size, pass->thread, &head.row0, &head.row1);
+    const mnc_head_args head = {.head = model->spec.head,
+                                .a = mnc_activations(pass, last),
+                                .f = step->has_f && delta ? mnc_scratch(pass, pass->plan->f[last]) : NULL,
+                                .ld = step->ld,
+                                .classes = step->outputs,
+                                .row0 = row0,
+                                .row1 = row1,
+                                .ids = pass->ids,
+                                .first = pass->first,
+                                .labels = data->labels,
+                                .targets = data->targets,
+                                .weights = data->weights,
+                                .smoothing = model->spec.label_smoothing,
+                                .batch = pass->batch,
+                                .outputs = outputs,
+                                .raw_outputs = model->spec.outputs_are_logits,
+                                .delta = delta ? mnc_scratch(pass, pass->plan->delta[last]) : NULL,
+                                .losses = (double *)mnc_scratch(pass, pass->plan->losses),
+                                .correct = (uint8_t *)mnc_scratch(pass, pass->plan->correct),
+                                .scratch = mnc_thread_scratch(pass, pass->plan->head)};
     model->kernels->head(&head);
-    if (!pass->inference) panel_penalties(pass);
+}
+
+void mnc_pass_head(const mnc_pass *pass, bool delta, mnc_real *outputs) {
+    size_t row0, row1;
+    mnc_split(pass->rows, 16, pass->team->size, pass->thread, &row0, &row1);
+    mnc_pass_head_rows(pass, delta, outputs, row0, row1);
+    if (!pass->inference) mnc_pass_penalties(pass);
 }
 
 size_t mnc_pass_correct(const mnc_pass *pass) {

@@ -145,7 +145,16 @@ size_t mnc_plan_chunk(const mnc_model *model, size_t batch, bool training);
 /* How many threads a pass of `rows` rows is worth. */
 size_t mnc_plan_team(const mnc_model *model, const mnc_data *data, size_t rows, bool training);
 
-/* ---------------------------------------------------------------- forward.c, backward.c, update.c */
+/* ---------------------------------------------------------------- forward.c, backward.c, update.c, deal.c */
+/* Phases of a step whose work may be dealt out while it is done, and how many pieces of each thread's share are taken. */
+typedef enum mnc_phase { MNC_FIRST_STEP, MNC_ROWS, MNC_UPDATE, MNC_PHASES } mnc_phase;
+typedef struct mnc_deal {
+    struct {
+        atomic_size_t taken[MNC_PHASES];
+        char pad[64];
+    } share[MNC_MAX_THREADS];
+} mnc_deal;
+
 /* One pass over a chunk of a batch, as every thread of the team sees it. Each thread has its own copy, with the same
  * values but for `thread`. */
 typedef struct mnc_pass {
@@ -164,6 +173,7 @@ typedef struct mnc_pass {
     bool inference;      /* outputs only: no derivatives, no penalties */
     bool input_gradient;
     struct mnc_watch *watch; /* NULL: it is never given up */
+    mnc_deal *deal;          /* NULL: each thread does its own share and no more */
     unsigned parity;
     uint64_t step;
     mnc_sparse sparse; /* the inputs of this chunk, if the plan says so */
@@ -229,6 +239,27 @@ void mnc_pass_forward(const mnc_pass *pass);
 void mnc_pass_head(const mnc_pass *pass, bool delta, mnc_real *outputs);
 /* The deltas of all steps. */
 void mnc_pass_backward(const mnc_pass *pass);
+
+/* The same for rows row0 ... row1 - 1 alone, of networks without batch normalisation: panels of the first step; steps
+ * `from` to the last; the head; the deltas of all steps (false if one is not finite). */
+void mnc_pass_forward_panels(const mnc_pass *pass, size_t row0, size_t row1, size_t panel0, size_t panel1);
+void mnc_pass_forward_rows(const mnc_pass *pass, size_t from, size_t row0, size_t row1);
+void mnc_pass_head_rows(const mnc_pass *pass, bool delta, mnc_real *outputs, size_t row0, size_t row1);
+bool mnc_pass_backward_rows(const mnc_pass *pass, size_t row0, size_t row1);
+/* Penalties of the thread's share of all panels; 0 where a layer has none. */
+void mnc_pass_penalties(const mnc_pass *pass);
+/* What mnc_pass_finite hears from this thread. */
+void mnc_pass_say_finite(const mnc_pass *pass, bool finite);
+
+/* Is it worth dealing out chunks of so many rows? (Not built for batch normalisation, whose steps need all rows.) */
+bool mnc_deal_pays(const mnc_model *model, size_t rows, size_t threads);
+/* mnc_pass_forward, mnc_pass_head and mnc_pass_backward in one, dealt out. */
+void mnc_pass_deal(const mnc_pass *pass);
+/* The next of the pieces 0 ... pieces - 1 of a thread's share, without a deal the one after *piece (SIZE_MAX: the first);
+ * false if there are no more. */
+bool mnc_pass_take(const mnc_pass *pass, mnc_phase phase, size_t owner, size_t pieces, size_t *piece);
+/* Begins the thread's share of a phase anew; not while another thread may take from it. */
+void mnc_pass_put_back(const mnc_pass *pass, mnc_phase phase);
 /* After a barrier: the sum of the chunk's losses and the network's penalty; true if they and all deltas are finite. */
 bool mnc_pass_finite(const mnc_pass *pass, double *loss_sum, double *penalty);
 

@@ -53,6 +53,7 @@ typedef struct {
     bool stores;      /* the gradients of a step, before any is used */
     bool not_finite;
     size_t batches; /* done in this run */
+    mnc_deal deal;
 } fit_run;
 
 /* One batch, chunk by chunk, the turn-th of those whose gradients make a step. False if it is not finite or was given
@@ -71,9 +72,13 @@ static bool fit_batch(fit_run *run, mnc_pass *pass, const mnc_update *update, si
         pass->following = rest < chunk ? rest : chunk;
         pass->parity ^= 1;
         mnc_pass_inputs(pass);
-        mnc_pass_forward(pass);
-        mnc_pass_head(pass, true, NULL);
-        mnc_pass_backward(pass);
+        if (pass->deal) {
+            mnc_pass_deal(pass);
+        } else {
+            mnc_pass_forward(pass);
+            mnc_pass_head(pass, true, NULL);
+            mnc_pass_backward(pass);
+        }
         if (pass->thread == 0) {
             run->stop[batch % 2] = run->deadline != 0 && now() > run->deadline;
             run->given_up[pass->parity] = mnc_pass_stopped(pass);
@@ -122,7 +127,8 @@ static void fit_task(void *argument, const mnc_team *team, size_t thread) {
     const mnc_progress progress = model->progress;
     const uint64_t turns = mnc_turns(&model->optimizer);
     /* A later chunk of a batch adds to a sum that earlier batches are in, too: then it cannot be given up. */
-    const bool free = turns == 1 || mnc_plan_chunk(model, job->batch_size, true) == job->batch_size;
+    const size_t chunk = mnc_plan_chunk(model, job->batch_size, true);
+    const bool free = turns == 1 || chunk == job->batch_size;
     mnc_pass pass = {.model = model,
                      .plan = &model->train,
                      .data = job->data,
@@ -131,7 +137,8 @@ static void fit_task(void *argument, const mnc_team *team, size_t thread) {
                      .tally = &model->tally[thread],
                      .ids = job->order,
                      .training = true,
-                     .watch = run->watch.stop && free ? &run->watch : NULL};
+                     .watch = run->watch.stop && free ? &run->watch : NULL,
+                     .deal = mnc_deal_pays(model, chunk, team->size) ? &run->deal : NULL};
     for (size_t batch = begin; batch * job->batch_size < job->n; batch++) {
         const size_t left = job->n - batch * job->batch_size, ahead = batch - begin;
         mnc_update update;

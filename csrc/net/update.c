@@ -101,33 +101,42 @@ static void dense_block(const mnc_pass *pass, const mnc_sink *sink, size_t s, si
 
 static bool given_up(const mnc_pass *pass, const mnc_sink *sink) { return sink->free && mnc_pass_stopped(pass); }
 
-/* The first step, panels panel0 ... panel1 - 1 and features k0 ... k1 - 1: as many panels at a time as the sparse kernel
- * keeps, and as many features as their gradients have room for. k0 begins a block of the index. */
-static void update_first(const mnc_pass *pass, const mnc_sink *sink, size_t panel0, size_t panel1, size_t k0,
-                         size_t k1) {
-    for (size_t panel = panel0; panel < panel1 && !given_up(pass, sink); panel += MNC_SPARSE_PANELS) {
-        const size_t end = panel1 - panel < MNC_SPARSE_PANELS ? panel1 : panel + MNC_SPARSE_PANELS;
-        const size_t blocks = MNC_GRADIENT_BLOCKS / (end - panel), width = blocks * MNC_FEATURE_BLOCK;
-        if (pass->plan->by_columns) pack_deltas(pass, panel, end);
-        for (size_t k = k0; k < k1 && !given_up(pass, sink); k += width) {
-            dense_block(pass, sink, 0, k, k1 - k < width ? k1 : k + width, panel, end);
-            if (panel == panel0) mnc_pass_prefetch(pass, (k - k0) / width, (k1 - k0 + width - 1) / width);
-        }
+/* A thread's share of the first step: where it is cut by panels, those whose outputs it computes, so that its next forward
+ * pass finds its weights in its own cache, and unless shares are dealt out waits for nobody; else a part of the features. */
+typedef struct {
+    size_t panel0, panel1, k0, k1;
+} share;
+
+static share share_of(const mnc_pass *pass, size_t thread) {
+    const mnc_step *step = &pass->model->steps[0];
+    share own = {0, step->panels, 0, step->inputs};
+    if (mnc_step_by_panels(pass, 0))
+        mnc_split(step->panels, 1, pass->team->size, thread, &own.panel0, &own.panel1);
+    else
+        mnc_split(step->inputs, MNC_FEATURE_BLOCK, pass->team->size, thread, &own.k0, &own.k1);
+    return own;
+}
+
+/* In pieces: as many panels at a time as the sparse kernel keeps, and as many features as their gradients have room for. */
+static void update_share(const mnc_pass *pass, const mnc_sink *sink, size_t owner) {
+    const share own = share_of(pass, owner);
+    const size_t panels = own.panel1 - own.panel0, most = panels < MNC_SPARSE_PANELS ? panels : MNC_SPARSE_PANELS;
+    if (panels == 0 || own.k0 == own.k1) return;
+    const size_t width = MNC_GRADIENT_BLOCKS / most * MNC_FEATURE_BLOCK, parts = (own.k1 - own.k0 + width - 1) / width;
+    const size_t pieces = (panels + most - 1) / most * parts;
+    size_t packed = SIZE_MAX; /* panel whose deltas are */
+    for (size_t piece = SIZE_MAX; !given_up(pass, sink) && mnc_pass_take(pass, MNC_UPDATE, owner, pieces, &piece);) {
+        const size_t panel = own.panel0 + piece / parts * most, k = own.k0 + piece % parts * width;
+        const size_t end = own.panel1 - panel < most ? own.panel1 : panel + most;
+        if (pass->plan->by_columns && packed != panel) pack_deltas(pass, packed = panel, end);
+        dense_block(pass, sink, 0, k, own.k1 - k < width ? own.k1 : k + width, panel, end);
+        if (piece < parts && owner == pass->thread) mnc_pass_prefetch(pass, piece, parts);
     }
 }
 
-/* Where it is cut by panels, each thread has those whose outputs it computes, so that its next forward pass finds its
- * weights in its own cache and waits for nobody; else each has a part of the features. */
-static void update_own(const mnc_pass *pass, const mnc_sink *sink) {
-    const mnc_step *step = &pass->model->steps[0];
-    size_t begin, end;
-    if (mnc_step_by_panels(pass, 0)) {
-        mnc_split(step->panels, 1, pass->team->size, pass->thread, &begin, &end);
-        update_first(pass, sink, begin, end, 0, step->inputs);
-    } else {
-        mnc_split(step->inputs, MNC_FEATURE_BLOCK, pass->team->size, pass->thread, &begin, &end);
-        update_first(pass, sink, 0, step->panels, begin, end);
-    }
+static void update_first(const mnc_pass *pass, const mnc_sink *sink) {
+    const size_t team = pass->team->size;
+    for (size_t i = 0; i < (pass->deal ? team : 1); i++) update_share(pass, sink, (pass->thread + i) % team);
 }
 
 /* Other steps: pairs of panels times blocks of features, dealt out in turn. */
@@ -169,11 +178,12 @@ void mnc_pass_statistics(const mnc_pass *pass) {
 
 void mnc_pass_update(const mnc_pass *pass, const mnc_sink *sink) {
     const mnc_model *model = pass->model;
+    mnc_pass_put_back(pass, MNC_ROWS);
     for (size_t s = 0; s < model->n_steps; s++) {
         if (model->steps[s].layer.kind == MNC_NORM)
             update_norm(pass, sink, s);
         else if (model->steps[s].layer.kind == MNC_DENSE && s == 0)
-            update_own(pass, sink);
+            update_first(pass, sink);
         else if (model->steps[s].layer.kind == MNC_DENSE)
             update_shared(pass, sink, s);
     }
