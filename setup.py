@@ -23,9 +23,9 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 # The numerical contract stands on these (ARCHITECTURE.md).  scripts/core.mk has the same list; a test compares them.
-# (-Wno-psabi: vectors that no CPU register holds are passed within one file only; clang 10 does not know it.)
 FLAGS = "-std=c11 -fvisibility=hidden -ffp-contract=off -fno-math-errno -fno-trapping-math -pthread".split()
-FLAGS += ["-Wno-psabi", "-Wno-unknown-warning-option"]
+# Vectors that no CPU register holds are passed within one file only; clang 10 does not know what is switched off here.
+QUIET = ["-Wno-psabi", "-Wno-unknown-warning-option"]
 WARN = "-Wall -Wextra -Wstrict-prototypes -Werror".split()
 WARN_CORE = "-Wshadow -Wmissing-prototypes -Wconversion -Wno-sign-conversion".split()  # Python.h cannot stand these
 
@@ -66,7 +66,7 @@ class BuildExt(build_ext):
 
         def flags(src: str) -> list[str]:
             in_core = "python" not in Path(src).parts
-            return [*FLAGS, *mode, *(WARN if werror else []), *(WARN_CORE if werror and in_core else [])]
+            return [*FLAGS, *QUIET, *mode, *(WARN if werror else []), *(WARN_CORE if werror and in_core else [])]
 
         # Objects of different settings lie in different folders, so that none is ever mistaken for another's.
         settings = [cc.compiler_so, ext.define_macros, numpy.__version__, flags("csrc"), werror]

@@ -15,12 +15,13 @@ EXTRA :=
 BUILD := build/ctest/$(notdir $(firstword $(CC)))$(OPT)$(if $(SANITIZE),-$(SANITIZE))
 
 # The same as in setup.py; a test compares them.
-CORE_FLAGS := -std=c11 -fvisibility=hidden -ffp-contract=off -fno-math-errno -fno-trapping-math -pthread -Wno-psabi -Wno-unknown-warning-option
+CORE_FLAGS := -std=c11 -fvisibility=hidden -ffp-contract=off -fno-math-errno -fno-trapping-math -pthread
+QUIET := -Wno-psabi -Wno-unknown-warning-option
 # Warnings are shown here and errors in continuous integration (WERROR=1).
 WARN := -Wall -Wextra -Wstrict-prototypes -Wshadow -Wmissing-prototypes -Wconversion -Wno-sign-conversion
 # Sanitized programs are ten times slower: MNC_TEST_SHORT asks a test for each kind of work once, not all of it.
 SANITIZE_FLAGS := $(if $(SANITIZE),-g -DMNC_TEST_SHORT -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
-ALL_FLAGS := $(CORE_FLAGS) $(OPT) $(WARN) $(if $(WERROR),-Werror) $(SANITIZE_FLAGS) $(EXTRA) $(CFLAGS)
+ALL_FLAGS := $(CORE_FLAGS) $(QUIET) $(OPT) $(WARN) $(if $(WERROR),-Werror) $(SANITIZE_FLAGS) $(EXTRA) $(CFLAGS)
 
 CORE := $(sort $(filter-out csrc/python/% csrc/examples/%,$(wildcard csrc/*.c csrc/*/*.c)))
 OBJECTS := $(CORE:%.c=$(BUILD)/%.o)

@@ -2,9 +2,9 @@
  * machine is shared, one CPU is often much slower than another, and equal shares would wait for it. */
 #include "net/net.h"
 
-/* Rows of a piece: work for some 10 microseconds at least, where the chunk is long enough to be dealt. Each piece reads
- * all weights, so they should be few enough for a cache. */
-enum { PIECE = 64, LEAST_ROWS = 256, MOST_PARAMETERS = 1 << 19 };
+/* Rows of a piece, some 10 microseconds of work for MNIST, where the chunk is long enough to be dealt. Each piece reads all
+ * weights, so they should fit the second-level cache. */
+enum { PIECE = 64, LEAST_ROWS = 256, MOST_PARAMETERS = 1 << 17 };
 
 bool mnc_deal_pays(const mnc_model *model, size_t rows, size_t threads) {
     return threads > 1 && rows >= LEAST_ROWS && model->elements <= MOST_PARAMETERS && !model->has_norm;
@@ -41,7 +41,7 @@ static bool deal_rows(const mnc_pass *pass, size_t from) {
     for (size_t i = 0; i < team; i++) {
         const size_t owner = (pass->thread + i) % team;
         size_t begin, end, piece = SIZE_MAX;
-        mnc_split(pass->rows, PIECE, team, owner, &begin, &end);
+        mnc_split(pass->rows, 16, team, owner, &begin, &end);
         while (mnc_pass_take(pass, MNC_ROWS, owner, (end - begin + PIECE - 1) / PIECE, &piece) &&
                !mnc_pass_stopped(pass)) {
             const size_t row0 = begin + piece * PIECE, row1 = end - row0 < PIECE ? end : row0 + PIECE;
@@ -56,7 +56,7 @@ static bool deal_rows(const mnc_pass *pass, size_t from) {
 /* What a phase has taken is put back in another, where no thread can be in the first one: a barrier lies between. */
 void mnc_pass_deal(const mnc_pass *pass) {
     const bool by_panels = mnc_step_by_panels(pass, 0), new_weights = pass->first == pass->batch_first;
-    if (new_weights || (!by_panels && !pass->plan->assembled)) mnc_team_barrier(pass->team);
+    if ((new_weights || !by_panels) && !pass->plan->assembled) mnc_team_barrier(pass->team);
     if (by_panels) {
         deal_first_step(pass);
         mnc_team_barrier(pass->team);

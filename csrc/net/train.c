@@ -138,7 +138,7 @@ static void fit_task(void *argument, const mnc_team *team, size_t thread) {
                      .ids = job->order,
                      .training = true,
                      .watch = run->watch.stop && free ? &run->watch : NULL,
-                     .deal = mnc_deal_pays(model, chunk, team->size) ? &run->deal : NULL};
+                     .deal = mnc_deal_pays(model, chunk < job->n ? chunk : job->n, team->size) ? &run->deal : NULL};
     for (size_t batch = begin; batch * job->batch_size < job->n; batch++) {
         const size_t left = job->n - batch * job->batch_size, ahead = batch - begin;
         mnc_update update;

@@ -117,18 +117,26 @@ static share share_of(const mnc_pass *pass, size_t thread) {
     return own;
 }
 
-/* In pieces: as many panels at a time as the sparse kernel keeps, and as many features as their gradients have room for. */
-static void update_share(const mnc_pass *pass, const mnc_sink *sink, size_t owner) {
+/* The pieces of a share: `most` panels at a time, what the sparse kernel keeps, then those left over; and each time as many
+ * features as the gradients of so many panels have room for. */
+static size_t width_of(size_t panels) { return MNC_GRADIENT_BLOCKS / panels * MNC_FEATURE_BLOCK; }
+
+static size_t parts_of(const share *own, size_t panels) {
+    return panels ? (own->k1 - own->k0 + width_of(panels) - 1) / width_of(panels) : 0;
+}
+
+/* packed: the panel of which the thread has packed deltas; SIZE_MAX: none. */
+static void update_share(const mnc_pass *pass, const mnc_sink *sink, size_t owner, size_t *packed) {
     const share own = share_of(pass, owner);
     const size_t panels = own.panel1 - own.panel0, most = panels < MNC_SPARSE_PANELS ? panels : MNC_SPARSE_PANELS;
     if (panels == 0 || own.k0 == own.k1) return;
-    const size_t width = MNC_GRADIENT_BLOCKS / most * MNC_FEATURE_BLOCK, parts = (own.k1 - own.k0 + width - 1) / width;
-    const size_t pieces = (panels + most - 1) / most * parts;
-    size_t packed = SIZE_MAX; /* panel whose deltas are */
+    const size_t parts = parts_of(&own, most), full = panels / most * parts,
+                 pieces = full + parts_of(&own, panels % most);
     for (size_t piece = SIZE_MAX; !given_up(pass, sink) && mnc_pass_take(pass, MNC_UPDATE, owner, pieces, &piece);) {
-        const size_t panel = own.panel0 + piece / parts * most, k = own.k0 + piece % parts * width;
-        const size_t end = own.panel1 - panel < most ? own.panel1 : panel + most;
-        if (pass->plan->by_columns && packed != panel) pack_deltas(pass, packed = panel, end);
+        const size_t panel = piece < full ? own.panel0 + piece / parts * most : own.panel1 - panels % most;
+        const size_t end = piece < full ? panel + most : own.panel1, width = width_of(end - panel);
+        const size_t k = own.k0 + (piece < full ? piece % parts : piece - full) * width;
+        if (pass->plan->by_columns && *packed != panel) pack_deltas(pass, *packed = panel, end);
         dense_block(pass, sink, 0, k, own.k1 - k < width ? own.k1 : k + width, panel, end);
         if (piece < parts && owner == pass->thread) mnc_pass_prefetch(pass, piece, parts);
     }
@@ -136,7 +144,8 @@ static void update_share(const mnc_pass *pass, const mnc_sink *sink, size_t owne
 
 static void update_first(const mnc_pass *pass, const mnc_sink *sink) {
     const size_t team = pass->team->size;
-    for (size_t i = 0; i < (pass->deal ? team : 1); i++) update_share(pass, sink, (pass->thread + i) % team);
+    size_t packed = SIZE_MAX;
+    for (size_t i = 0; i < (pass->deal ? team : 1); i++) update_share(pass, sink, (pass->thread + i) % team, &packed);
 }
 
 /* Other steps: pairs of panels times blocks of features, dealt out in turn. */
