@@ -87,7 +87,7 @@ MNC_INLINE vu vu_load(const void *p) {
     return r;
 }
 MNC_INLINE vu vu_load_bytes(const uint8_t *p) {
-    vu r;
+    vu r = {0}; /* gcc does not see that all lanes are written */
     LANES(i) r[i] = p[i];
     return r;
 }
