@@ -271,6 +271,15 @@ def test_columns_made_ahead_give_the_bits_of_those_made_for_each_batch(units, ro
     assert len(hashes) == 1
 
 
+def assert_the_same_everywhere(config, epochs):
+    hashes = {}
+    for isa in cases.ISAS:
+        for n in (1, 2, 3, 5):
+            with cases.threads(n):
+                hashes[isa, n] = sha256(train(config, isa, epochs=epochs)[0])
+    assert len(set(hashes.values())) == 1, f"{hashes} of {config}"
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_long_batches_that_threads_take_from_each_other_have_the_same_bits(seed):
     draw = np.random.default_rng(seed)
@@ -278,12 +287,7 @@ def test_long_batches_that_threads_take_from_each_other_have_the_same_bits(seed)
     widths = draw.integers(1, 150, seed % 3)
     network = cases.network(53, *(cases.dense(int(n), "relu", dropout=0.2) for n in widths), cases.dense(10))
     config = Config(network, "adam", 1e-3, rows, batch, inputs=("sparse", "dense")[seed % 2])
-    hashes = {}
-    for isa in cases.ISAS:
-        for n in (1, 2, 3, 5):
-            with cases.threads(n):
-                hashes[isa, n] = sha256(train(config, isa, epochs=2)[0])
-    assert len(set(hashes.values())) == 1, f"{hashes} of {config}"
+    assert_the_same_everywhere(config, epochs=2)
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -291,12 +295,7 @@ def test_random_networks_have_the_same_bits_for_any_number_of_threads_and_instru
     draw = np.random.default_rng(seed)
     batch, optimizer = int(draw.integers(1, 130)), list(cases.TRAINERS)[seed % len(cases.TRAINERS)]
     config = Config(random_network(seed), optimizer, 1e-3, 131, batch, inputs=("sparse", "dense")[seed % 2])
-    hashes = {}
-    for isa in cases.ISAS:
-        for n in (1, 2, 3, 5):
-            with cases.threads(n):
-                hashes[isa, n] = sha256(train(config, isa, epochs=1)[0])
-    assert len(set(hashes.values())) == 1, f"{hashes} of {config}"
+    assert_the_same_everywhere(config, epochs=1)
 
 
 def test_eight_threads_work_where_there_is_enough_work():
