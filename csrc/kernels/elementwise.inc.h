@@ -147,7 +147,8 @@ static void MNC_K(multiply)(mnc_real *out, const mnc_real *x, const mnc_real *f,
 /* ---------------------------------------------------------------- optimizers */
 /* Slots below 2^-100 are stored as +0: Adam's first moment would otherwise decay into denormals and stay there, and
  * arithmetic on denormals is several times slower. */
-MNC_INLINE vf v_flush(vf x) { return vf_drop(vf_lt(vf_abs(x), vf_set1((MNC_REAL)7.888609052210118e-31)), x); }
+MNC_INLINE vm v_vanishes(vf x) { return vf_lt(vf_abs(x), vf_set1((MNC_REAL)7.888609052210118e-31)); }
+MNC_INLINE vf v_flush(vf x) { return vf_drop(v_vanishes(x), x); }
 
 /* One vector of one optimizer step. Adding an optimizer: a case here, its constants in net/optimizer.c. */
 MNC_INLINE vf v_update(const mnc_update_kind kind, const mnc_update *u, vf w, vf g, MNC_REAL *s0, MNC_REAL *s1,
@@ -179,13 +180,17 @@ MNC_INLINE vf v_update(const mnc_update_kind kind, const mnc_update *u, vf w, vf
         }
         return vf_sub(w, step);
     }
-    case MNC_UPDATE_ADAM:
+    case MNC_UPDATE_ADAM: {
         m = vf_load(s0), v = vf_load(s1);
-        m = v_flush(vf_fma(vf_sub(g, m), vf_set1((MNC_REAL)u->one_minus_beta1), m));
+        m = vf_fma(vf_sub(g, m), vf_set1((MNC_REAL)u->one_minus_beta1), m);
         v = v_flush(vf_fma(vf_fma(g, g, vf_sub(zero, v)), vf_set1((MNC_REAL)u->one_minus_beta2), v));
+        const vm vanishes = v_vanishes(m);
+        m = vf_drop(vanishes, m);
         vf_store(s0, m);
         vf_store(s1, v);
+        if (vm_all(vanishes)) return w; /* of pixels that are hardly ever set: no root, no division */
         return vf_sub(w, vf_div(vf_mul(m, rate), vf_add(vf_sqrt(v), vf_set1((MNC_REAL)u->epsilon))));
+    }
     case MNC_UPDATE_ADAGRAD:
         v = v_flush(vf_fma(g, g, vf_load(s0)));
         vf_store(s0, v);

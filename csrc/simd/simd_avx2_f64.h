@@ -45,6 +45,10 @@ EACH(vf, vf_drop, (vm m, vf a), DROP)
 #undef LT
 #undef SELECT
 #undef DROP
+MNC_INLINE bool vm_all(vm m) {
+    const __m256d all = _mm256_and_pd(_mm256_and_pd(m.v[0], m.v[1]), _mm256_and_pd(m.v[2], m.v[3]));
+    return _mm256_movemask_pd(all) == 0xF;
+}
 MNC_INLINE void vf_store(double *p, vf a) {
     for (int i = 0; i < 4; i++) _mm256_storeu_pd(p + 4 * i, a.v[i]);
 }

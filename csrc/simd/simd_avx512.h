@@ -16,6 +16,7 @@ MNC_INLINE vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 MNC_INLINE vm vf_lt(vf a, vf b) { return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ); }
 MNC_INLINE vf vf_select(vm m, vf a, vf b) { return _mm512_mask_blend_ps(m, b, a); }
 MNC_INLINE vf vf_drop(vm m, vf a) { return _mm512_maskz_mov_ps((vm)~m, a); }
+MNC_INLINE bool vm_all(vm m) { return m == 0xFFFF; }
 MNC_INLINE vf vf_pow2(vf n) {
     const __m512i exponent = _mm512_add_epi32(_mm512_cvttps_epi32(n), _mm512_set1_epi32(127));
     return _mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23));

@@ -30,6 +30,9 @@ EACH(vf, vf_fma, (vf a, vf b, vf c), vfmaq_f32(c.q[i], a.q[i], b.q[i]))
 EACH(vm, vf_lt, (vf a, vf b), vcltq_f32(a.q[i], b.q[i]))
 EACH(vf, vf_select, (vm m, vf a, vf b), vbslq_f32(m.q[i], a.q[i], b.q[i]))
 EACH(vf, vf_drop, (vm m, vf a), vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(a.q[i]), m.q[i])))
+MNC_INLINE bool vm_all(vm m) {
+    return vminvq_u32(vandq_u32(vandq_u32(m.q[0], m.q[1]), vandq_u32(m.q[2], m.q[3]))) != 0;
+}
 
 MNC_INLINE float32x4_t pow2_quarter(float32x4_t n) {
     return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23));

@@ -6,7 +6,7 @@
  *   vf_set1 vf_load vf_store          broadcast; unaligned load and store
  *   vf_add vf_sub vf_mul vf_div vf_sqrt vf_abs vf_fma (a b + c, rounded once)
  *   vf_lt(a, b), vf_select(m, a, b)   a < b (false for NaN); m ? a : b
- *   vf_drop(m, a)                     m ? +0 : a
+ *   vf_drop(m, a), vm_all(m)          m ? +0 : a; are all of m true?
  *   vf_pow2(n)                        2^n for whole -126 <= n <= 127; float only
  *   vf_split(x, &m)                   x = 2^k m, m in [sqrt(1/2), sqrt(2)); returns k; normal x > 0; float only
  *   vu_set1 vu_iota(first) vu_load vu_load_bytes vu_xor vu_lt; vu_mul(a, b, &high): low and high words of the products
@@ -48,6 +48,11 @@ MNC_INLINE vf vf_div(vf a, vf b) { return a / b; }
 MNC_INLINE vm vf_lt(vf a, vf b) { return (vm)(a < b); }
 MNC_INLINE vf vf_select(vm m, vf a, vf b) { return (vf)(((vm)a & m) | ((vm)b & ~m)); }
 MNC_INLINE vf vf_drop(vm m, vf a) { return (vf)((vm)a & ~m); }
+MNC_INLINE bool vm_all(vm m) {
+    bool all = true;
+    LANES(i) all &= m[i] != 0;
+    return all;
+}
 MNC_INLINE vf vf_abs(vf a) { return (vf)((vm)a & ~(vm)vf_set1((MNC_REAL)-0.0)); }
 MNC_INLINE vf vf_sqrt(vf a) {
     LANES(i) a[i] = (MNC_REAL)__builtin_sqrt((double)a[i]); /* the double root rounds to the right float */

@@ -30,7 +30,7 @@ typedef struct {
     mnc_head head;
     mnc_dtype dtype;
     mnc_optimizer_kind optimizer;
-    double momentum, rate;
+    double momentum, rate, clipnorm;
     bool nesterov, centered;
     size_t rows, batch;
     bool dense;   /* inputs without zeros */
@@ -75,6 +75,7 @@ static inline mnc_optimizer optimizer_of(const network *net) {
     optimizer.momentum = net->momentum;
     optimizer.nesterov = net->nesterov;
     optimizer.centered = net->centered;
+    optimizer.clipnorm = net->clipnorm;
     return optimizer;
 }
 
