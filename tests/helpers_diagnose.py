@@ -549,6 +549,20 @@ def minus_one_to_one(x, y):
     return train(x / np.float32(127.5) - 1, y)
 
 
+def _rescaled(x, y):
+    return train(x, y, layers=[mc.Rescaling(1 / 255), *mlp((64,))], epochs=5)
+
+
+@healthy
+def rescaled_integers(x, y):
+    return _rescaled(x, y)
+
+
+@healthy
+def rescaled_floats_up_to_255(x, y):
+    return _rescaled(x.astype(np.float32), y)
+
+
 @healthy
 def bright_images(x, y):
     """Learned as well as others, which takes more epochs."""

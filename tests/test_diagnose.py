@@ -39,6 +39,8 @@ FAST = {
     "tiny_weights",
     "five_sigmoids",
     "weight_decay_10",
+    "rescaled_integers",
+    "rescaled_floats_up_to_255",
     "bright_images",
     "saturated_by_bias",
     "dead_by_bias",
@@ -151,6 +153,17 @@ def test_a_row_lost_between_images_and_labels_is_said():
     x, y = mc.datasets.synthetic(2000, seed=0)
     model, history, x, y = cases.train(x, np.roll(y, 1))
     assert "np.roll(y, -1)" in mc.diagnose(model, history, x, y)["labels_unrelated"].fix
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
+@pytest.mark.parametrize("scale", [1 / 255, 1.0])
+def test_a_rescaling_layer_is_applied_once(digits, scale, dtype):
+    x, y = digits
+    layers = [mc.Rescaling(scale), *cases.mlp((64,))]
+    diagnosis = mc.diagnose(*cases.train(x.astype(dtype), y, layers=layers, epochs=1))
+    if scale == 1:
+        assert "the first layer sees numbers from 0 to 255" in diagnosis["unscaled_pixels"].seen
+    assert ("pixels_too_small" in diagnosis, "unscaled_pixels" in diagnosis) == (False, scale == 1)
 
 
 def test_classes_that_a_poor_model_confuses_are_not_called_exchanged(digits):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _core, _targets, schedules
+from .. import _core, _inputs, _targets, schedules
 from .._feed import Feed
 from .._fingerprint import Examples
 from ..history import History
@@ -29,7 +29,8 @@ SAMPLE = 2000
 class Evidence:
     """One model, its run and the data it is to be judged on.
 
-    labels int (n,): all labels. rows (N,): the sample. images (N, K): its images as they were given, uint8 or floats.
+    labels int (n,): all labels. rows (N,): the sample. given (N, ...): its images as the caller has them, for what the
+    model does with images. images (N, K): the same as the core gets them, uint8, or floats after Rescaling layers.
     """
 
     def __init__(self, model: "Sequential", history: History | None, x: object, y: object) -> None:
@@ -46,6 +47,7 @@ class Evidence:
         self.n, self.classes = len(images), self.plan.outputs
         self.rows = np.sort(_core.permutation(0, 0, self.n)[:SAMPLE]).astype(np.intp)
         self.images = images[self.rows]
+        self.given = _inputs.as_array(x, "x")[self.rows]
 
     # ------------------------------------------------------------ the data
 
@@ -57,7 +59,7 @@ class Evidence:
     @cached_property
     def inputs(self) -> Array:
         """What the first layer sees, float64 (N, K)."""
-        return np.asarray(self.feed.reals(self.images))
+        return np.asarray(self.feed.reals(self.given))
 
     @cached_property
     def root_mean_square(self) -> float:
@@ -134,7 +136,7 @@ class Evidence:
 
     @cached_property
     def layer_outputs(self) -> dict[str, Array]:
-        return _outputs(self.model, self.images)
+        return _outputs(self.model, self.given)
 
     def skill(self, accuracy: float) -> float:
         """0 for guessing, 1 for what a nearest neighbour reaches."""
@@ -227,11 +229,11 @@ class Evidence:
     @cached_property
     def initial_outputs(self) -> dict[str, Array]:
         """What each layer gives with these weights."""
-        return _outputs(self._untrained, self.images)
+        return _outputs(self._untrained, self.given)
 
     @cached_property
     def sweep(self) -> Sweep:
-        return Sweep(self.model, self.images, self.y, self.rate)
+        return Sweep(self.model, self.given, self.y, self.rate)
 
 
 def _outputs(model: "Sequential", images: Array) -> dict[str, Array]:
