@@ -41,6 +41,7 @@ FAST = {
     "weight_decay_10",
     "rescaled_integers",
     "rescaled_floats_up_to_255",
+    "yes_or_no",
     "bright_images",
     "saturated_by_bias",
     "dead_by_bias",

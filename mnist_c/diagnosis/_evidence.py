@@ -36,15 +36,20 @@ class Evidence:
     def __init__(self, model: "Sequential", history: History | None, x: object, y: object) -> None:
         model._check_thread()
         self.feed = Feed.choose(model, x, y)
-        if self.feed.plan.outputs < 2:
-            raise ValueError("diagnose looks at classifiers: the model needs one output per class, not a single one")
+        self._yes_or_no = self.feed.plan.outputs == 1 and self.feed.binary  # one output for the classes 0 and 1
+        if self.feed.plan.outputs < 2 and not self._yes_or_no:
+            raise ValueError(
+                "diagnose looks at classifiers: the model needs one output per class, or a single one that is trained "
+                "with loss='binary_crossentropy'"
+            )
         self.model, self.plan = model, self.feed.plan
         images = self.feed.images(x, warn=False)
         self.targets = self.feed.targets(y, len(images))
-        self.labels = np.asarray(self.targets.classes()).astype(np.int64)
+        classes = (self.targets.yes_or_no() if self._yes_or_no else self.targets).classes()
+        self.labels = np.asarray(classes).astype(np.int64)
         model._build_for(self.plan)
         self.history = model.history if history is None else history
-        self.n, self.classes = len(images), self.plan.outputs
+        self.n, self.classes = len(images), max(self.plan.outputs, 2)
         self.rows = np.sort(_core.permutation(0, 0, self.n)[:SAMPLE]).astype(np.intp)
         self.images = images[self.rows]
         self.given = _inputs.as_array(x, "x")[self.rows]
@@ -112,27 +117,33 @@ class Evidence:
 
     @property
     def outputs(self) -> Array:
-        """(N, C)."""
+        """(N, C), or (N, 1) for yes or no."""
         return self._scored[2]
 
     @cached_property
     def answers(self) -> Array:
         """The class that the model gives to each image of the sample (N,)."""
-        return np.asarray(self.outputs.argmax(axis=1))
+        return self._chosen(self.outputs)
+
+    def _chosen(self, outputs: Array) -> Array:
+        """The class that these outputs stand for (N,)."""
+        if not self._yes_or_no:
+            return np.asarray(outputs.argmax(axis=1))
+        return np.asarray(outputs[:, 0] > (0.0 if self.feed.head.key[2] else 0.5)).astype(np.int64)
 
     def accuracy_on(self, inputs: Array) -> float:
         """The accuracy if the first layer saw these numbers (N, K) in place of `inputs`."""
         x = np.ascontiguousarray(inputs, dtype=np.float64)
         network = self.model._state.use_head(self.feed.head)
         outputs = network.predict(_core.Data(x, dtype=self.model.dtype, isa=self.model.isa))
-        return float((outputs.argmax(axis=1) == self.y).mean())
+        return float((self._chosen(outputs) == self.y).mean())
 
     @cached_property
     def accuracy_in_training(self) -> float:
         """With dropout and the statistics of the batch, as in a training step."""
         network = self.model._state.use_head(self.feed.head)
         outputs = network.forward_training(self.data, np.arange(len(self.rows), dtype=np.uint32), False)
-        return float((outputs.argmax(axis=1) == self.y).mean())
+        return float((self._chosen(outputs) == self.y).mean())
 
     @cached_property
     def layer_outputs(self) -> dict[str, Array]:

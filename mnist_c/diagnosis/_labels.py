@@ -141,7 +141,7 @@ def blurred(e: Evidence) -> Finding | None:
     """Targets in which the right class has less than a half: one-hot rows through a softmax give it 0.23."""
     smoothing = e.model.loss.label_smoothing if e.model.loss is not None else 0.0
     values = e.targets.values
-    sure = values is None or e.feed.head.key[0] != CROSS_ENTROPY
+    sure = values is None or values.shape[1] < 2 or e.feed.head.key[0] != CROSS_ENTROPY
     likely = 1.0 if sure else float(np.asarray(values).max(axis=1).mean())
     share = likely * (1 - smoothing) + smoothing / e.classes
     if share >= 0.5:
