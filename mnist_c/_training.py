@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from . import _checkpoint, _core
 from ._checkpoint import BEGIN, END, TRAIN, Call, Checkpoint, Noted, Point
 from ._divergence import not_finite
-from ._fingerprint import Fingerprint
+from ._fingerprint import Examples, Fingerprint
 from ._hooks import Hooks, States
 from ._lock import Lock
 from ._model_checkpoint import ModelCheckpoint
@@ -104,7 +104,18 @@ def _history(model: "Sequential", job: Run, metric: str | None) -> History:
         "metrics": [prefix + name for prefix in measured for name in names],
     }
     monitor, mode = job.hooks.monitor or ("loss" if job.validation is None else "val_loss", "min")
-    return History(model, params, monitor, mode)
+    history = History(model, params, monitor, mode)
+    history.class_shares = _class_shares(job.data.train, model._state.plan.outputs, metric is not None)
+    return history
+
+
+def _class_shares(train: Examples, outputs: int, classifies: bool) -> list[float] | None:
+    """How much each class counts, adding up to 1; None where all rows count the same, or nothing."""
+    if train.weights is None or not classifies or not train.weights.any():
+        return None
+    labels = (train.targets if outputs > 1 else train.targets.yes_or_no()).classes()
+    sums = np.bincount(labels, weights=train.weights, minlength=max(outputs, 2))
+    return [float(share) for share in sums / sums.sum()]
 
 
 class Training:

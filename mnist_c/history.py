@@ -53,6 +53,7 @@ class History:
     given to `model.request_stop`: "request", or "time budget" after `callbacks.TimeBudget`.
     params: dict with "epochs" (asked for), "steps" (batches per epoch), "batch_size", "shuffle", "verbose" and
     "metrics" (names).
+    class_shares: where rows of the training data have weights, the share of each class in their sum; None elsewhere.
     seed: that of the model, so that a run can be repeated.
     """
 
@@ -69,6 +70,7 @@ class History:
         self.best_weights: list[NDArray[Any]] | None = None
         self._best: float | None = None
         self.stopped_by: str | None = None
+        self.class_shares: list[float] | None = None
 
     def append(self, epoch: int, logs: Mapping[str, float], learning_rate: float, seconds: float) -> None:
         """Adds an epoch with the figures that were measured."""

@@ -185,6 +185,16 @@ def test_an_interrupt_is_said_and_the_history_kept(monkeypatch):
     assert len(model.history.history["loss"]) == 2
 
 
+def test_history_has_the_share_of_each_class_where_rows_have_weights():
+    model = make_model()
+    assert model.fit(X, Y, verbose=0).class_shares is None
+    counts = np.bincount(Y, minlength=model._state.plan.outputs)
+    weights = np.where(np.arange(len(counts)) == 1, 3.0, 1.0)
+    shares = weights * counts / (weights * counts).sum()
+    np.testing.assert_allclose(model.fit(X, Y, class_weight={1: 3.0}, verbose=0).class_shares, shares)
+    np.testing.assert_allclose(model.fit(X, Y, sample_weight=weights[Y], verbose=0).class_shares, shares)
+
+
 def test_history_has_a_value_per_epoch_and_what_repeats_the_run():
     model = make_model()
     history = model.fit(X, Y, epochs=3, batch_size=30, validation_split=0.1, verbose=0)
