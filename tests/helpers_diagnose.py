@@ -216,6 +216,12 @@ def labels_one_row_later(x, y):
 
 
 @sabotage("labels_unrelated")
+def labels_eight_rows_later(x, y):
+    """The header of the labels' file was read as labels."""
+    return train(x, np.concatenate([np.zeros(8, y.dtype), y[:-8]]))
+
+
+@sabotage("labels_unrelated")
 def random_images(x, y):
     return train(rng().random((len(x), 28, 28), dtype=np.float32), y)
 
@@ -256,6 +262,13 @@ def all_zeros(x, y):
 def targets_through_softmax(x, y):
     e = np.exp(np.eye(10)[y])
     return train(x, e / e.sum(axis=1, keepdims=True))
+
+
+@sabotage("softmax_twice")
+def targets_through_softmax_squared_error(x, y):
+    e = np.exp(np.eye(10)[y])
+    layers = [mc.Dense(64, "relu"), mc.Dense(10, "sigmoid")]
+    return train(x, e / e.sum(axis=1, keepdims=True), layers=layers, optimizer=mc.SGD(0.5), loss="mse")
 
 
 @sabotage("softmax_twice")

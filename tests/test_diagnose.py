@@ -31,6 +31,7 @@ FAST = {
     "permuted_classes",
     "all_zeros",
     "targets_through_softmax",
+    "targets_through_softmax_squared_error",
     "sorted_data",
     "zero_weights",
     "weights_deviation_10",
@@ -150,10 +151,11 @@ def test_dead_units_are_counted_layer_by_layer(digits):
     assert diagnosis["dead_units"].severity == "note"
 
 
-def test_a_row_lost_between_images_and_labels_is_said():
+@pytest.mark.parametrize("rows", [1, -3, 8])
+def test_rows_lost_between_images_and_labels_are_said(rows):
     x, y = mc.datasets.synthetic(2000, seed=0)
-    model, history, x, y = cases.train(x, np.roll(y, 1))
-    assert "np.roll(y, -1)" in mc.diagnose(model, history, x, y)["labels_unrelated"].fix
+    model, history, x, y = cases.train(x, np.roll(y, rows), epochs=1)
+    assert f"np.roll(y, {-rows})" in mc.diagnose(model, history, x, y)["labels_unrelated"].fix
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
@@ -165,6 +167,37 @@ def test_a_rescaling_layer_is_applied_once(digits, scale, dtype):
     if scale == 1:
         assert "the first layer sees numbers from 0 to 255" in diagnosis["unscaled_pixels"].seen
     assert ("pixels_too_small" in diagnosis, "unscaled_pixels" in diagnosis) == (False, scale == 1)
+
+
+def less(y):
+    return (y.astype(int) + 9) % 10
+
+
+def off_by_one(x, trained, seen, **fit):
+    model, history, *_ = cases.train(x, trained, **fit)
+    return mc.diagnose(model, history, x, seen)["labels_off_by_one"]
+
+
+def test_whose_labels_are_off_by_one_is_read_from_digits(digits):
+    x, y = digits
+    finding = off_by_one(x, less(y), y)
+    assert "the labels that it was trained on are 1 too small; those given here are right" in finding.why
+    assert "train on labels that are 1 larger, y = (y + 1) % 10" in finding.fix
+    finding = off_by_one(x, y, less(y))
+    assert "the labels given here are 1 too small" in finding.why
+    assert finding.fix.startswith("y = (y + 1) % 10")
+    assert "the labels given here and in training are 1 too small" in off_by_one(x, less(y), less(y), epochs=6).why
+
+
+def test_whose_labels_are_off_by_one_is_left_open_where_nothing_tells(digits):
+    """Nobody reads digits whose pixels are mixed up; validation data with other labels tell."""
+    x, y = digits
+    x = x.reshape(len(x), 784)[:, cases.rng().permutation(784)].reshape(x.shape)
+    finding = off_by_one(x[:3000], less(y)[:3000], y[:3000])
+    assert "differ by 1, and nothing tells who is right" in finding.why
+    assert "y = (y + 1) % 10 in training if these here are right, y = (y - 1) % 10 here if not" in finding.fix
+    finding = off_by_one(x[:3000], less(y)[:3000], y[:3000], validation_data=(x[3000:], y[3000:]))
+    assert "those given here are right" in finding.why
 
 
 def test_classes_that_a_poor_model_confuses_are_not_called_exchanged(digits):

@@ -15,7 +15,7 @@ from .. import _core, _inputs, _targets, schedules
 from .._feed import Feed
 from .._fingerprint import Examples
 from ..history import History
-from ._probes import Sweep, fresh_copy, neighbour_accuracy
+from ._probes import Sweep, fresh_copy, nearest_neighbours
 
 if TYPE_CHECKING:
     from ..model import Sequential
@@ -83,11 +83,17 @@ class Evidence:
     @cached_property
     def neighbours(self) -> float:
         """What a nearest neighbour reaches on these images: what a network can at least be expected to learn."""
-        return neighbour_accuracy(self.inputs, self.y)
+        return self.neighbours_of_shifted(0)
 
     def neighbours_of_shifted(self, shift: int) -> float:
         """The same, with the labels that stand `shift` rows further on."""
-        return neighbour_accuracy(self.inputs, self.labels[(self.rows + shift) % self.n])
+        asked, nearest = self._nearest
+        labels = self.labels[(self.rows + shift) % self.n]
+        return float((labels[nearest] == labels[asked]).mean()) if len(nearest) else math.nan
+
+    @cached_property
+    def _nearest(self) -> tuple[Array, Array]:
+        return nearest_neighbours(self.inputs)
 
     # ------------------------------------------------------------ the model on the data
 
@@ -199,6 +205,11 @@ class Evidence:
     def running_accuracy(self) -> float:
         """The accuracy on the way through the last epoch; nan if there is none."""
         return next(iter(reversed(self.curve(self.model.metric))), math.nan)
+
+    @property
+    def validation_accuracy(self) -> float:
+        """That of the validation data after the last epoch; nan if there is none."""
+        return next(iter(reversed(self.curve(f"val_{self.model.metric}"))), math.nan)
 
     # ------------------------------------------------------------ experiments
 

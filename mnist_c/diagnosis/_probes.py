@@ -24,21 +24,22 @@ _BATCH = 64
 _EPOCHS = 3  # of at most 2,000 images: 94 steps
 
 
-def neighbour_accuracy(inputs: Array, labels: Array) -> float:
-    """The share of a quarter of the images whose nearest neighbour among the others has the same label.
+def nearest_neighbours(inputs: Array) -> tuple[Array, Array]:
+    """(asked, nearest): a quarter of the images, drawn, and which of the others is most similar to each of them.
 
-    It needs no training and depends on neither scale nor polarity. About 0.90 on 2,000 images of MNIST, 0.79 on
-    Fashion-MNIST, and the sum of the squared shares of the classes, 0.1, where labels have nothing to do with images.
-    inputs float64 (N, K), labels (N,)
+    They need no training and depend on neither scale nor polarity. On 2,000 images both have the same label in a share
+    of about 0.90 of MNIST, 0.79 of Fashion-MNIST, and the sum of the squared shares of the classes, 0.1, where labels
+    have nothing to do with images.
+    inputs float64 (N, K)
     """
     order = _core.permutation(0, 1, len(inputs)).astype(np.intp)
     asked, known = np.split(order, [max(1, len(order) // 4)])
     if not len(known):
-        return float("nan")
+        return asked, known
     x = inputs.astype(np.float32)
     x = x / max(float(np.abs(x).max()), 1e-30)
     distances = np.square(x[known]).sum(axis=1) - 2 * x[asked] @ x[known].T
-    return float((labels[known][distances.argmin(axis=1)] == labels[asked]).mean())
+    return asked, known[distances.argmin(axis=1)]
 
 
 # ---------------------------------------------------------------- copies of the model

@@ -15,13 +15,13 @@ def sorted_data(e: Evidence) -> Finding | None:
     shares = np.bincount(e.labels, minlength=e.classes) / e.n
     expected = (1 - float(np.square(shares).sum())) * (e.n - 1)
     changes = int((np.diff(e.labels) != 0).sum())
-    validation = e.curve("val_accuracy")
+    validation = e.validation_accuracy
     lost = e.failing or e.running_accuracy - e.accuracy > 0.3
-    unseen = bool(validation) and e.running_accuracy - validation[-1] > 0.5
+    unseen = e.running_accuracy - validation > 0.5
     shuffled = e.history is not None and e.history.params.get("shuffle") is not False
     if e.n < 50 or changes > 0.25 * expected or not (unseen or (lost and not shuffled)):
         return None
-    later = f", on the validation data {validation[-1]:.1%}" if unseen else ""
+    later = f", on the validation data {validation:.1%}" if unseen else ""
     return _in_order(
         f"the class changes {changes:,} times in {e.n:,} rows, at random about {expected:,.0f} times; accuracy on the "
         f"way {e.running_accuracy:.1%}, afterwards {e.accuracy:.1%}{later}"
