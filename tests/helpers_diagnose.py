@@ -111,6 +111,38 @@ def schedule_used_up(x, y):
     return train(x, y, optimizer=mc.SGD(mc.StepDecay(0.1, decay_steps=1, decay_rate=0.1)))
 
 
+@sabotage("rate_too_low")
+def schedule_nearly_used_up(x, y):
+    """It has learned something before."""
+    return train(x, y, optimizer=mc.SGD(mc.ExponentialDecay(0.1, 5, 0.5)))
+
+
+@sabotage("rate_too_low")
+def rate_somewhat_low(x, y):
+    return train(x, y, layers=mlp((64,)), optimizer=mc.SGD(0.001), batch_size=64, epochs=4)
+
+
+@sabotage("rate_too_low")
+def epsilon_10(x, y):
+    return train(x, y, optimizer=mc.Adam(1e-3, epsilon=10.0))
+
+
+@sabotage("rate_too_low")
+def clipped_short(x, y):
+    return train(x, y, optimizer=mc.SGD(0.1, clipnorm=1e-4))
+
+
+@sabotage("rate_too_high")
+def momentum_99(x, y):
+    """It learns for some hundred steps and then is lost."""
+    return train(x, y, layers=mlp((128, 64)), optimizer=mc.SGD(0.1, momentum=0.99, nesterov=True), epochs=10)
+
+
+@sabotage("unequal_weights")
+def one_class_counts(x, y):
+    return train(x, y, optimizer=mc.SGD(0.01), class_weight={c: 10.0 if c == 1 else 1e-3 for c in range(10)})
+
+
 # ---------------------------------------------------------------- images
 
 
@@ -344,6 +376,14 @@ def saturated_by_bias(x, y):
 
 
 @sabotage("initial_weights_too_large")
+def weights_and_biases_from_minus_3_to_3(x, y):
+    """Only a few units say the same of all images, but most values are flat at the beginning."""
+    uniform = {"kernel_initializer": mc.RandomUniform(-3, 3), "bias_initializer": mc.RandomUniform(-3, 3)}
+    layers = [*mlp((64, 32), "sigmoid", **uniform)[:-1], mc.Dense(10, "sigmoid", **uniform)]
+    return train(x, np.eye(10)[y], layers=layers, optimizer=mc.SGD(1.0), batch_size=10, epochs=5, loss="mse")
+
+
+@sabotage("initial_weights_too_large")
 def tanh_weights_deviation_1(x, y):
     """The loss begins at less than five times that of guessing, but three quarters of the tanhs are flat."""
     layers = mlp((100, 50), "tanh", kernel_initializer=mc.RandomNormal(stddev=1))
@@ -393,6 +433,11 @@ def dropout_95(x, y):
 @sabotage("too_much_dropout")
 def dropout_95_twice(x, y):
     return train(x, y, layers=mlp((128, 64), rate=0.95))
+
+
+@sabotage("too_much_dropout")
+def dropout_half_six_times(x, y):
+    return train(x, y, layers=mlp((32,) * 6, rate=0.5))
 
 
 @sabotage("too_much_dropout")

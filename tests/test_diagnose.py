@@ -17,6 +17,8 @@ FAST = {
     "adam_rate_tenth",
     "sgd_rate_million",
     "adam_rate_millionth",
+    "rate_somewhat_low",
+    "one_class_counts",
     "one_step",
     "five_images_per_class",
     "raw_floats",
@@ -46,7 +48,9 @@ FAST = {
     "bright_images",
     "saturated_by_bias",
     "dead_by_bias",
+    "weights_and_biases_from_minus_3_to_3",
     "dropout_95",
+    "dropout_half_six_times",
     "l2_10",
     "usual",
     "one_layer_from_zeros",
@@ -198,6 +202,42 @@ def test_whose_labels_are_off_by_one_is_left_open_where_nothing_tells(digits):
     assert "y = (y + 1) % 10 in training if these here are right, y = (y - 1) % 10 here if not" in finding.fix
     finding = off_by_one(x[:3000], less(y)[:3000], y[:3000], validation_data=(x[3000:], y[3000:]))
     assert "those given here are right" in finding.why
+
+
+def fix_of(name, finding, digits):
+    train = {**cases.SABOTAGES, **cases.HEALTHY}[name][0]
+    return mc.diagnose(*train(*digits))[finding].fix
+
+
+def test_a_fix_names_what_made_the_steps_short(digits):
+    assert fix_of("epsilon_10", "rate_too_low", digits) == "epsilon=1e-07, the default"
+    assert "leave out clipnorm" in fix_of("clipped_short", "rate_too_low", digits)
+    assert "a constant rate of 0.1" in fix_of("schedule_nearly_used_up", "rate_too_low", digits)
+    assert "a momentum of 0.9" in fix_of("momentum_99", "rate_too_high", digits)
+
+
+def test_a_fix_is_that_of_the_cause(digits):
+    assert fix_of("dead_by_bias", "dead_units", digits).startswith("kernel_initializer='he_normal' and biases of 0")
+    assert fix_of("dead_by_hand", "dead_units", digits).startswith("a lower learning rate")
+    assert fix_of("momentum_99", "dead_units", digits).startswith("that of rate_too_high")
+    assert fix_of("l1_1", "too_much_penalty", digits).startswith("l1 from 1e-6 to 1e-5; without")
+    assert "he_normal" in fix_of("tiny_weights", "vanishing_gradients", digits)
+    with pytest.raises(KeyError):
+        fix_of("divided_twice", "vanishing_gradients", digits)
+
+
+def test_a_penalty_that_keeps_a_deep_network_back_is_noticed():
+    """Its accuracy is that of a nearest neighbour, which is no yardstick there."""
+    x, y = load("fashion-mnist")
+    layers = cases.mlp((64,) * 5, "tanh", kernel_regularizer="l2")
+    diagnosis = mc.diagnose(*cases.train(x, y, layers=layers, optimizer=mc.SGD(0.1), epochs=8))
+    assert diagnosis.alarms == ["too_much_penalty"]
+
+
+def test_more_epochs_are_advised_where_the_last_one_gained_much():
+    x, y = mc.datasets.synthetic(2000, seed=0)
+    assert "still_falling" in mc.diagnose(*cases.train(x, y, epochs=2))
+    assert "still_falling" not in mc.diagnose(*cases.train(x, y, epochs=20))
 
 
 def test_classes_that_a_poor_model_confuses_are_not_called_exchanged(digits):

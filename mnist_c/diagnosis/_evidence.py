@@ -18,6 +18,7 @@ from ..history import History
 from ._probes import Sweep, fresh_copy, nearest_neighbours
 
 if TYPE_CHECKING:
+    from ..layers import Layer
     from ..model import Sequential
 
 Array = NDArray[Any]
@@ -170,6 +171,11 @@ class Evidence:
         return self.skill(self.accuracy) < 0.5
 
     @property
+    def penalty(self) -> float:
+        """What the weights add to the loss."""
+        return float(self.model._state.use_head(self.feed.head).penalty())
+
+    @property
     def penalised(self) -> bool:
         """Whether anything draws weights to 0."""
         penalties = (step[name] for step in self.plan.steps if step["kind"] == "dense" for name in ("l1", "l2"))
@@ -181,6 +187,11 @@ class Evidence:
     def steps(self) -> int:
         """Training steps that the model has made."""
         return self.model._state.network.progress()[1]
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether the learning rate is a function of the step."""
+        return callable(self.model._choose_optimizer(None).learning_rate)
 
     @property
     def first_rate(self) -> float:
@@ -218,7 +229,7 @@ class Evidence:
         return fresh_copy(self.model)
 
     @cached_property
-    def _beginning(self) -> tuple[float, float, list[float], float]:
+    def _beginning(self) -> tuple[float, float, list[float], float, float]:
         state = self._untrained._state
         network = state.use_head(self.feed.head)
         order = np.arange(min(256, len(self.rows)), dtype=np.uint32)
@@ -227,7 +238,9 @@ class Evidence:
             [_size(network.get("gradient", i)) for i, tensor in enumerate(state.tensors) if tensor[1] == role]
             for role in ("kernel", "bias")
         )
-        return loss - network.penalty(), network.penalty(), kernels, biases[-1] if biases else 0.0
+        squares = (np.square(network.get("gradient", i)).sum() for i, tensor in enumerate(state.tensors) if tensor[3])
+        norm = float(np.sqrt(sum(squares)))
+        return loss - network.penalty(), network.penalty(), kernels, biases[-1] if biases else 0.0, norm
 
     @property
     def initial_loss(self) -> float:
@@ -248,6 +261,16 @@ class Evidence:
         """The same of the last biases; 0 where there are none."""
         return self._beginning[3]
 
+    @property
+    def initial_gradient_norm(self) -> float:
+        """The norm of all gradients together."""
+        return self._beginning[4]
+
+    @property
+    def initial_layers(self) -> "list[Layer]":
+        """The layers with the weights that the seed and they themselves give."""
+        return self._untrained.layers
+
     @cached_property
     def initial_outputs(self) -> dict[str, Array]:
         """What each layer gives with these weights."""
@@ -255,7 +278,10 @@ class Evidence:
 
     @cached_property
     def sweep(self) -> Sweep:
-        return Sweep(self.model, self.given, self.y, self.rate)
+        return self.sweep_at(self.rate)
+
+    def sweep_at(self, rate: float) -> Sweep:
+        return Sweep(self.model, self.given, self.y, rate)
 
 
 def _outputs(model: "Sequential", images: Array) -> dict[str, Array]:

@@ -23,13 +23,19 @@ def unscaled(e: Evidence) -> Finding | None:
     if e.root_mean_square < LARGE:
         return None
     overconfident = e.initial_loss > OVERCONFIDENT * np.log(e.classes)
-    if not (e.poor or overconfident or flat_at_first(e)[1] > 0.5):
+    layer, share = flat_at_first(e)
+    if not (e.poor or overconfident or share > 0.5):
         return None
+    effect = ""
+    if overconfident:
+        effect = f"; with its initial weights the network starts at a loss of {e.initial_loss:.3g}, where guessing has "
+        effect += f"{np.log(e.classes):.2f}"
+    elif share > 0.5:
+        effect = f"; with its initial weights {share:.0%} of what {layer} gives is at the end of its range"
     return alarm(
         "unscaled_pixels",
         f"the first layer sees numbers from {e.inputs.min():g} to {e.inputs.max():g}, root mean square "
-        f"{e.root_mean_square:.3g}; with its initial weights the network starts at a loss of {e.initial_loss:.3g}, "
-        f"where guessing has {np.log(e.classes):.2f}",
+        f"{e.root_mean_square:.3g}{effect}",
         "initial weights and learning rates are made for inputs of about 0 to 1. With larger ones the first layer's "
         "outputs and gradients are as many times too large, and steps overshoot.",
         "pass uint8 pixels as they are (they are divided by 255, unless the model says scale=1.0), or floats / 255",

@@ -5,10 +5,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ..layers import Dense
-from ._evidence import Evidence
-from ._images import LARGE
+from ._evidence import Array, Evidence
+from ._images import LARGE, too_small
+from ._probes import without_dropout, without_penalties
 from ._report import Finding, alarm, note
-from ._units import flat, flat_at_first, hidden
+from ._units import flat, flat_at_first, hidden, size_of_glorot
 
 # A unit counts as dead, or saturated, if it is so for all, or 95 %, of the sample.
 SATURATED = 0.95
@@ -25,10 +26,10 @@ class Layer(NamedTuple):
         return f"{self.stuck} of {self.units} units of {self.name} ({self.stuck / self.units:.0%})"
 
 
-def _dead(e: Evidence) -> list[Layer]:
+def _dead(e: Evidence, outputs: dict[str, Array]) -> list[Layer]:
     layers = []
     for name, _ in hidden(e, ("relu",)):
-        stuck = (e.layer_outputs[name] == 0).all(axis=0)
+        stuck = (outputs[name] == 0).all(axis=0)
         layers.append(Layer(name, int(stuck.sum()), len(stuck)))
     return layers
 
@@ -47,17 +48,22 @@ def dead_units(e: Evidence) -> Finding | None:
     Penalties switch units off that are not needed, so that many dead ones alone are no alarm with them. Without any,
     healthy runs lost up to half of a layer (bright images), those with a rate ten times too high five sixths and more.
     """
-    layers = [layer for layer in _dead(e) if layer.stuck >= 0.1 * layer.units]
+    layers = [layer for layer in _dead(e, e.layer_outputs) if layer.stuck >= 0.1 * layer.units]
     if not layers or len(e.y) < 50:
         return None
     worst = max(layer.stuck / layer.units for layer in layers)
     most = 0.5 if e.poor else 0.75 if not e.penalised else 1.0
+    now, names = sum(layer.stuck for layer in layers), {layer.name for layer in layers}
+    first = sum(layer.stuck for layer in _dead(e, e.initial_outputs) if layer.name in names)
+    weights, rate = "kernel_initializer='he_normal' and biases of 0", "a lower learning rate"
+    born_dead = first >= 0.5 * now
     return (alarm if worst >= most else note)(
         "dead_units",
-        f"{', '.join(map(str, layers))} give 0 for each of {len(e.y):,} images",
-        "a ReLU whose sum is negative for all images has no gradient: its weights never change again.",
-        "a lower learning rate, He weights (kernel_initializer='he_normal') and biases of 0 keep units alive; "
-        "LeakyReLU gives dead ones a gradient",
+        f"{', '.join(map(str, layers))} give 0 for each of {len(e.y):,} images; with the initial "
+        f"weights {first} of them did",
+        "a ReLU whose sum is negative for all images has no gradient: its weights never change again. "
+        + ("These began like that." if born_dead else "These died in training, mostly because of long steps."),
+        f"{weights if born_dead else rate}; then {rate if born_dead else weights}; LeakyReLU does not die",
     )
 
 
@@ -87,7 +93,8 @@ def constant_answers(e: Evidence) -> Finding | None:
         f"it answers {answer} for {everything}: the accuracy, {100 * e.accuracy:.2f} %, is the share of images that "
         f"are a {answer}, {100 * true:.2f} %",
         "the output no longer depends on the image; only the last layer's biases were learned.",
-        "see the other findings for the cause; usually the learning rate, dead units or weights that are all the same",
+        "a tenth of the learning rate, the usual initial weights ('glorot_uniform', biases of 0), no class_weight: try "
+        "each; one of them is the usual cause",
     )
 
 
@@ -126,15 +133,14 @@ def initial_weights(e: Evidence) -> Finding | None:
     """
     if e.root_mean_square >= LARGE:
         return None
-    seen = (
-        f"with its initial weights the network starts at a loss of {e.initial_loss:.3g}; guessing has "
-        f"{np.log(e.classes):.2f}"
-    )
-    if e.initial_loss <= 10 * np.log(e.classes):
-        name, share = flat_at_first(e) if e.poor else ("", 0.0)
+    if e.initial_loss > 10 * np.log(e.classes):
+        seen = f"with its initial weights the network starts at a loss of {e.initial_loss:.3g}; guessing has "
+        seen += f"{np.log(e.classes):.2f}"
+    else:
+        name, share = flat_at_first(e) if e.accuracy < e.neighbours else ("", 0.0)
         if share <= 0.5:
             return None
-        seen = f"with its initial weights {share:.0%} of what {name} gives is at the end of its range; {seen}"
+        seen = f"with its initial weights {share:.0%} of what {name} gives is at the end of its range"
     return alarm(
         "initial_weights_too_large",
         seen,
@@ -145,21 +151,43 @@ def initial_weights(e: Evidence) -> Finding | None:
 
 
 def penalty(e: Evidence) -> Finding | None:
-    """A penalty that, at the beginning, weighs more than twice what there is to be gained: log C.
-
-    deep-l2's strongest, lambda 0.001, weighs half of it. Such a penalty need not hurt: the model must be worse than
-    a nearest neighbour, too.
-    """
-    if e.initial_penalty <= 2 * np.log(e.classes) or e.accuracy > e.neighbours - 0.02:
-        return None
+    """A penalty that keeps the model below, or near, a nearest neighbour."""
     steps = [(e.plan.owners[s].name, step) for s, step in enumerate(e.plan.steps) if step["kind"] == "dense"]
-    factors = "; ".join(f"{name}: l1 {step['l1']:g}, l2 {step['l2']:g}" for name, step in steps)
+    used = [kind for kind in ("l1", "l2") if any(step[kind] for _, step in steps)]
+    seen = _heavy_penalty(e) if used else ""
+    if not seen:
+        return None
+    factors = "; ".join(f"{name}: {', '.join(f'{kind} {step[kind]:g}' for kind in used)}" for name, step in steps)
+    usual = {"l1": "l1 from 1e-6 to 1e-5", "l2": "l2 from 1e-5 to 1e-3"}
     return alarm(
         "too_much_penalty",
-        f"the penalty begins at {e.initial_penalty:.3g}, the cross-entropy of guessing is {np.log(e.classes):.2f} "
-        f"({factors}); the accuracy is {e.accuracy:.1%}, a nearest neighbour has {e.neighbours:.1%}",
-        "most of the loss is the penalty, so training makes weights small rather than answers right.",
-        "l2 from 1e-5 to 1e-3; without any to see whether it is needed",
+        f"{seen} ({factors}); the accuracy is {e.accuracy:.1%}, a nearest neighbour has {e.neighbours:.1%}",
+        "much of the loss is the penalty, so training makes weights small rather than answers right.",
+        f"{' and '.join(usual[kind] for kind in used)}; without any to see whether it is needed",
+    )
+
+
+def _heavy_penalty(e: Evidence) -> str:
+    """At the beginning it weighs more than twice what there is to be gained, log C; deep-l2's strongest, lambda 0.001,
+    weighs half of it. Or it is a third of what the loss has come to, and this stands still, or a fresh copy learns more
+    without: by 0.05 and more with strong ones, by 0.003 without a lambda of 0.001.
+    """
+    if e.initial_penalty > 2 * np.log(e.classes) and e.accuracy <= e.neighbours - 0.02:
+        return (
+            f"the penalty begins at {e.initial_penalty:.3g}, the cross-entropy of guessing is {np.log(e.classes):.2f}"
+        )
+    if e.penalty <= 0.5 * e.loss or e.accuracy >= e.neighbours + 0.02:
+        return ""
+    seen = f"the penalty, {e.penalty:.3g}, is {e.penalty / (e.penalty + e.loss):.0%} of the loss"
+    losses = e.curve("loss")
+    if len(losses) >= 3 and abs(losses[-1] - losses[-2]) < 0.02 * losses[-2]:
+        return f"{seen}, which no longer falls: {losses[-2]:.3g}, {losses[-1]:.3g}"
+    there, without = e.sweep.accuracy(long=True), e.sweep.accuracy(long=True, layers=without_penalties)
+    if without <= there + 0.03:
+        return ""
+    return (
+        f"{seen}; the same network has {there:.1%} after {e.sweep.long_steps} steps from new weights, "
+        f"{without:.1%} without a penalty"
     )
 
 
@@ -193,7 +221,7 @@ def vanishing_gradients(e: Evidence) -> Finding | None:
     last layer's are those of its biases where they are larger: with tiny weights its inputs vanish as gradients do.
     Gradients of 0 have other causes: dead units, equal weights.
     """
-    if not e.failing or len(e.initial_gradients) < 3:
+    if not e.failing or len(e.initial_gradients) < 3 or too_small(e) is not None:
         return None
     first, last = e.initial_gradients[0], max(e.initial_gradients[-1], e.initial_bias_gradient)
     if not first or first > 1e-3 * last:
@@ -203,8 +231,16 @@ def vanishing_gradients(e: Evidence) -> Finding | None:
         f"with initial weights the gradients of the first layer are {first:.1e}, those of the last one {last:.1e}; the "
         f"model has {len(e.initial_gradients)} layers",
         "each layer passes on less than it gets, so that the first ones do not learn.",
-        "ReLU in place of sigmoid, he_normal weights, BatchNormalization between layers, or fewer layers",
+        f"{_against_vanishing(e)}; BatchNormalization between layers, or fewer layers",
     )
+
+
+def _against_vanishing(e: Evidence) -> str:
+    """Other weights where those are much smaller than Glorot's, another activation where it is flat."""
+    small = any(size_of_glorot(layer.kernel) < 0.3 for layer in e.initial_layers if isinstance(layer, Dense))
+    ways = ["kernel_initializer='he_normal': the initial weights are much smaller than usual"] * small
+    ways += ["ReLU in place of sigmoid or tanh"] * bool(hidden(e, ("sigmoid", "tanh")))
+    return "; ".join(ways or ["kernel_initializer='he_normal'"])
 
 
 def dropout(e: Evidence) -> Finding | None:
@@ -219,6 +255,25 @@ def dropout(e: Evidence) -> Finding | None:
         f"{e.accuracy_in_training:.1%}, without {e.accuracy:.1%}",
         "so few units cannot carry what is in an image: steps are noise, and training is slow or stops short.",
         "Dropout(0.2) to Dropout(0.5), after hidden layers",
+    )
+
+
+def dropout_of_many(e: Evidence) -> Finding | None:
+    """Usual rates that are too much together: fresh copies learn without dropout what this run has not."""
+    rates = [step["dropout"] for step in e.plan.steps] + [e.plan.on_inputs.get("input_dropout", 0.0)]
+    used = [rate for rate in rates if rate]
+    if not used or not e.poor:
+        return None
+    without = e.sweep.accuracy(layers=without_dropout)
+    if without < max(e.sweep.at_rate, e.accuracy) + 0.1:
+        return None
+    return alarm(
+        "too_much_dropout",
+        f"dropout in {len(used)} place{'s' * (len(used) > 1)} ({', '.join(f'{rate:g}' for rate in used)}); after "
+        f"{e.steps:,} steps the accuracy is {e.accuracy:.1%}. The same network from new weights has "
+        f"{e.sweep.at_rate:.1%} after {e.sweep.steps} steps, and {without:.1%} without dropout",
+        "too little of what is in an image comes through the layers: steps are noise, and training is slow.",
+        "no dropout, then Dropout(0.1) or Dropout(0.2) in fewer places; or wider layers",
     )
 
 

@@ -4,8 +4,10 @@ None of them changes the model. Together they take about half a second for a net
 """
 
 import warnings
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +21,11 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 LOWER = tuple(10.0**power for power in range(-1, -10, -1))
-HIGHER = tuple(10.0**power for power in range(2, 10))
+HIGHER = tuple(10.0**power for power in range(1, 10))
 _BATCH = 64
-_EPOCHS = 3  # of at most 2,000 images: 94 steps
+_EPOCHS, _LONG = 3, 15  # of at most 2,000 images: 96 and 480 steps
+
+Change: TypeAlias = Callable[[dict[str, Any]], None]
 
 
 def nearest_neighbours(inputs: Array) -> tuple[Array, Array]:
@@ -45,41 +49,71 @@ def nearest_neighbours(inputs: Array) -> tuple[Array, Array]:
 # ---------------------------------------------------------------- copies of the model
 
 
-def fresh_copy(model: "Sequential", rate: float | None = None) -> "Sequential":
-    """The same layers with the weights that the seed gives; with a rate also loss and optimizer, at that rate."""
+def fresh_copy(
+    model: "Sequential",
+    rate: float | None = None,
+    layers: "Change | None" = None,
+    settings: Mapping[str, float | None] = MappingProxyType({}),
+) -> "Sequential":
+    """The same layers with the weights that the seed gives; with a rate also loss and optimizer, at that rate.
+
+    layers: what is changed in their descriptions. settings: what is changed in the optimizer.
+    """
     from ..model import Sequential
 
-    copy = Sequential.from_config(model.get_config())
+    config = model.get_config()
+    if layers is not None:
+        for layer in config["layers"]:
+            layers(layer["config"])
+    copy = Sequential.from_config(config)
     copy._build_for(copy._plan_for(model._state.plan.input_shape))
     if rate is not None:
         optimizer = model._choose_optimizer(None)
-        settings = {name: value for name, value in vars(optimizer).items() if name not in ("hyper", "learning_rate")}
-        copy.optimizer, copy.loss = type(optimizer)(learning_rate=rate, **settings), model.loss
+        kept = {name: value for name, value in vars(optimizer).items() if name not in ("hyper", "learning_rate")}
+        copy.optimizer, copy.loss = type(optimizer)(learning_rate=rate, **kept | dict(settings)), model.loss
     return copy
+
+
+def without_dropout(config: dict[str, Any]) -> None:
+    if "rate" in config:
+        config["rate"] = 0.0
+
+
+def without_penalties(config: dict[str, Any]) -> None:
+    config |= {name: None for name in ("kernel_regularizer", "bias_regularizer") if name in config}
 
 
 class Sweep:
     """Fresh copies of the model, each trained for the same few steps on the sample, shuffled, at another rate.
 
-    rate: that of the model's optimizer. steps: how many each copy is trained.
+    rate: that of the model's optimizer. steps: how many each copy is trained; long_steps: how many those that are
+    to be sure of something.
     """
 
     def __init__(self, model: "Sequential", images: Array, labels: Array, rate: float) -> None:
-        self.rate, self.steps = rate, _EPOCHS * -(-len(images) // _BATCH)
+        batches = -(-len(images) // _BATCH)
+        self.rate, self.steps, self.long_steps = rate, _EPOCHS * batches, _LONG * batches
         self._model, self._images, self._labels = model, images, labels
-        self._accuracies: dict[float, float] = {}
+        self._accuracies: dict[object, float] = {}
 
-    def accuracy(self, factor: float) -> float:
-        """That of the copy trained at factor times the rate, on the sample; 0 where it diverged."""
-        if factor not in self._accuracies:
+    def accuracy(
+        self, factor: float = 1.0, *, long: bool = False, layers: "Change | None" = None, **settings: float | None
+    ) -> float:
+        """That of the copy trained at factor times the rate, on the sample; 0 where it diverged.
+
+        layers, settings: what is changed in the layers and in the optimizer.
+        """
+        key = (factor, long, layers, *settings.items())
+        if key not in self._accuracies:
+            copy = fresh_copy(self._model, self.rate * factor, layers, settings)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about data that the model has been trained on
-                self._accuracies[factor] = _trained(self._model, self._images, self._labels, self.rate * factor)
-        return self._accuracies[factor]
+                self._accuracies[key] = _trained(copy, self._images, self._labels, _LONG if long else _EPOCHS)
+        return self._accuracies[key]
 
     @property
     def at_rate(self) -> float:
-        return self.accuracy(1.0)
+        return self.accuracy()
 
     @property
     def best_lower(self) -> tuple[float, float]:
@@ -88,14 +122,19 @@ class Sweep:
 
     @property
     def best_higher(self) -> tuple[float, float]:
-        """(factor, accuracy) of the best copy at a hundred times the rate or more."""
-        return max(((factor, self.accuracy(factor)) for factor in HIGHER), key=lambda pair: pair[1])
+        """(factor, accuracy) of the best copy at ten times the rate or more; of the lowest rate that is nearly as good.
+
+        Rates that do well at first may be too high for longer: up to a hundredth of it is tried for longer, too.
+        """
+        best = max(self.accuracy(factor) for factor in HIGHER)
+        least = next(factor for factor in HIGHER if self.accuracy(factor) >= best - 0.02)
+        safe = max((f for f in (least, least / 10, least / 100) if f > 1), key=lambda f: self.accuracy(f, long=True))
+        return safe, self.accuracy(safe)
 
 
-def _trained(model: "Sequential", images: Array, labels: Array, rate: float) -> float:
-    copy = fresh_copy(model, rate)
+def _trained(copy: "Sequential", images: Array, labels: Array, epochs: int) -> float:
     try:
-        copy.fit(images, labels, epochs=_EPOCHS, batch_size=_BATCH, verbose=0)
+        copy.fit(images, labels, epochs=epochs, batch_size=_BATCH, verbose=0)
     except _core.NotFiniteError:
         return 0.0
     return copy.evaluate(images, labels, verbose=0).accuracy

@@ -1,4 +1,4 @@
-"""Checks of the run: order of the data, learning rate, number of steps; and notes on how it went."""
+"""Checks of the run: the order and the number of its data, what rows count; and notes on how it went."""
 
 import numpy as np
 
@@ -39,69 +39,6 @@ def _in_order(seen: str) -> Finding:
     )
 
 
-def rate_too_high(e: Evidence) -> Finding | None:
-    """Fresh copies learn in a few steps what this run has not, at a tenth of its rate or less."""
-    factor, best = e.sweep.best_lower
-    if best < e.sweep.at_rate + 0.1 or best < e.accuracy + 0.03:
-        return None
-    diverged = e.history is not None and e.history.stopped_by == "error"
-    return alarm(
-        "rate_too_high",
-        f"{_sweep(e, factor, best)}{'; the run was ended by an error' if diverged else ''}",
-        "steps are so long that they jump over the minimum: the loss rises or stays, units die, numbers overflow.",
-        f"a learning rate of about {e.rate * factor:.1g}",
-    )
-
-
-def rate_too_low(e: Evidence) -> Finding | None:
-    """Fresh copies learn in a few steps, at 100 times the rate or more, what this run has not in many.
-
-    A schedule that has used up the rate in the first tenth of the run is the same. Full-batch descent at 0.01 (gd-10k)
-    is slow as well, but it was not given ten times as many steps, or gets there.
-    """
-    if e.failing and e.rate < 1e-3 * e.first_rate:
-        return alarm(
-            "rate_too_low",
-            f"the learning rate began at {e.first_rate:g} and was {e.rate:.2g} after a tenth of {e.steps:,} steps; the "
-            f"accuracy is {e.accuracy:.1%}",
-            "the schedule stops training before anything is learned: its step is a batch, not an epoch.",
-            "decay_steps in batches, for example epochs * batches per epoch",
-        )
-    factor, best = e.sweep.best_higher
-    long = e.steps >= 10 * e.sweep.steps
-    if best < max(e.sweep.at_rate, e.accuracy) + 0.1 or not (e.failing or long):
-        return None
-    return alarm(
-        "rate_too_low",
-        _sweep(e, factor, best),
-        "steps are so short that weights hardly leave their initial values.",
-        f"a learning rate of about {e.rate * factor:.1g}",
-    )
-
-
-def _sweep(e: Evidence, factor: float, best: float) -> str:
-    return (
-        f"after {e.steps:,} steps the accuracy is {e.accuracy:.1%}. The same network from new weights, {e.sweep.steps} "
-        f"steps on {len(e.y):,} of these images, has {e.sweep.at_rate:.1%} at the rate {e.rate:g} and {best:.1%} at "
-        f"{e.rate * factor:.1g}"
-    )
-
-
-def too_few_steps(e: Evidence) -> Finding | None:
-    """The run fails, had fewer steps than the experiment, and the experiment learns at the same rate."""
-    if not e.failing or e.steps >= e.sweep.steps or e.sweep.at_rate < e.accuracy + 0.1:
-        return None
-    params = {} if e.history is None else e.history.params
-    size = f" of {params['batch_size']:,} images" if "batch_size" in params else ""
-    return alarm(
-        "too_few_steps",
-        f"the model has made {e.steps} steps{size}; accuracy {e.accuracy:.1%}. The same network has "
-        f"{e.sweep.at_rate:.1%} after {e.sweep.steps} steps of 64 images",
-        "each step moves the weights by a little, however many images it is made from.",
-        "batch_size=32 to 128, and more epochs",
-    )
-
-
 def _learnable(e: Evidence) -> str | None:
     """The run fails, but the same network, loss, optimizer and rate learn these data in as many steps or fewer."""
     if not e.failing or e.steps < e.sweep.steps or e.skill(e.sweep.at_rate) < 0.7:
@@ -134,20 +71,24 @@ def other_data(e: Evidence) -> Finding | None:
     )
 
 
-RATES = (rate_too_high, rate_too_low, too_few_steps, not_shuffled)
-
-
 # ---------------------------------------------------------------- notes
 
 
 def still_falling(e: Evidence) -> Finding | None:
-    """The last epoch lowered the loss by more than 5 %, and training ended because its epochs were done."""
-    losses = e.curve("val_loss") or e.curve("loss")
-    if len(losses) < 2 or losses[-1] > 0.95 * losses[-2] or e.history is None or e.history.stopped_by != "epochs":
+    """The last epoch made the accuracy two points better, and training ended because its epochs were done.
+
+    Nearly every run of a few epochs still lowers its loss by a tenth or more; that alone says little.
+    """
+    validation = bool(e.curve("val_loss"))
+    losses, accuracies = (e.curve(f"{'val_' * validation}{name}") for name in ("loss", e.model.metric))
+    if len(losses) < 2 or len(accuracies) < 2 or e.history is None or e.history.stopped_by != "epochs":
+        return None
+    if losses[-1] > 0.95 * losses[-2] or accuracies[-1] < accuracies[-2] + 0.02:
         return None
     return note(
         "still_falling",
-        f"the last epoch lowered the loss from {losses[-2]:.4g} to {losses[-1]:.4g}",
+        f"the last epoch lowered the {'validation ' * validation}loss from {losses[-2]:.4g} to {losses[-1]:.4g} and "
+        f"raised the accuracy from {accuracies[-2]:.1%} to {accuracies[-1]:.1%}",
         "the model has not learned all it can.",
         "more epochs: fit goes on from where it is",
     )
@@ -167,6 +108,28 @@ def overfitting(e: Evidence) -> Finding | None:
         f"{validation[-1]:.4g}; the training loss fell on from {training[best]:.4g} to {training[-1]:.4g}",
         "the network learns its training images by heart.",
         "EarlyStopping(restore_best_weights=True); dropout, a small L2 penalty, more or altered images",
+    )
+
+
+def unequal_weights(e: Evidence) -> Finding | None:
+    """Class or sample weights give a class more than half of the loss beyond its share of the images.
+
+    Balancing a rare class against a frequent one gives it less than a half.
+    """
+    shares = None if e.history is None else e.history.class_shares
+    if shares is None or len(shares) != e.classes or not e.poor:
+        return None
+    images = np.bincount(e.labels, minlength=e.classes) / e.n
+    c = int(np.argmax(np.asarray(shares) - images))
+    if shares[c] - images[c] <= 0.5:
+        return None
+    return alarm(
+        "unequal_weights",
+        f"class {c} is {images[c]:.1%} of the images and, by class_weight and sample_weight, {shares[c]:.1%} of the "
+        f"loss; the model answers {c} for {(e.answers == c).mean():.1%}, its accuracy is {e.accuracy:.1%}",
+        "mistakes with other classes cost next to nothing.",
+        "look at class_weight (classes that it does not name have weight 1) and sample_weight; leave them out, or "
+        "class_weight='balanced'",
     )
 
 
@@ -192,10 +155,11 @@ def unexplained(e: Evidence) -> Finding | None:
         return None
     return note(
         "poor_accuracy",
-        f"the accuracy is {e.accuracy:.1%}; the nearest of a few hundred images gives {e.neighbours:.1%}",
+        f"the accuracy is {e.accuracy:.1%}; the label of the most similar other image gives {e.neighbours:.1%}",
         "the model learns less than the data allow.",
         "another learning rate, more epochs, He weights",
     )
 
 
+CAUSES = (sorted_data, unequal_weights, few_images)
 NOTES = (unexplained, still_falling, overfitting)
