@@ -108,6 +108,7 @@ def sabotages():
             fit("SGD 1000", mnist(5000), mlp(64), sgd(1000.0), seed=9),
             fit("SGD 0.8 with momentum 0.9", fashion(12000), mlp(256, 128), sgd(0.8, 0.9), 64, seed=25),
             fit("decay from 10", mnist(10000, 40000), mlp(128), sgd(mc.ExponentialDecay(10.0, 1000, 0.96)), seed=26),
+            fit("SGD with momentum 0.99", fashion(15000, 7000), mlp(128, 64), sgd(0.1, 0.99), epochs=3, seed=30),
             fit("Adam 0.05, wide", drawn(6000, 31), mlp(512, 512), adam(0.05), epochs=2, seed=27),
         ),
         (
@@ -118,6 +119,11 @@ def sabotages():
             fit("decay in epochs", mnist(10000), mlp(128), sgd(mc.CosineDecay(0.1, 5)), epochs=5, seed=28),
             fit("Adam 1e-5, few images", fashion(3000), mlp(64, 32), adam(1e-5), 64, seed=29),
             fit("half every 5 steps", drawn(6000, 32), tanh(100), sgd(mc.ExponentialDecay(0.05, 5, 0.5))),
+            fit("half every 15 steps", mnist(12000, 9000), mlp(64, 64), sgd(mc.ExponentialDecay(0.1, 15, 0.5))),
+            fit("Adagrad 0.001", mnist(20000, 5000), mlp(64), mc.Adagrad(0.001), 128),
+            fit("SGD 0.001, large batches", fashion(20000, 9000), tanh(128, 64), sgd(0.001), 256, 4),
+            fit("clipped at 1e-4", fashion(10000, 5000), mlp(100), sgd(0.05, 0.9, global_clipnorm=1e-4)),
+            fit("epsilon 100", drawn(6000, 36), mlp(128), rms(1e-3, epsilon=100.0)),
         ),
         (
             {"labels_off_by_one"},
@@ -130,6 +136,7 @@ def sabotages():
         (
             {"labels_off_by_one", "labels_unrelated"},
             fit("labels a row below", but(mnist(10000), y=lambda y: np.roll(y, 1)), mlp(128, 64), adam()),
+            fit("labels eight rows below", but(fashion(10000), y=lambda y: np.roll(y, 8)), mlp(64), sgd(0.1)),
             fit("images a row off", but(mnist(60000), lambda x: x[1:], lambda y: y[:-1]), mlp(64), sgd(0.1), 64, 2),
         ),
         (
@@ -137,6 +144,13 @@ def sabotages():
             fit("labels through softmax", but(mnist(10000), y=blurred), mlp(128), adam()),
             fit("labels through softmax, tanh", but(fashion(6000), y=blurred), tanh(64, 32), sgd(0.1), 64, 5),
             fit("a teacher's probabilities through softmax", taught(mnist(8000)), mlp(64), adam()),
+            fit(
+                "labels through softmax, mean squared error",
+                but(mnist(12000), y=blurred),
+                mlp(64, last="sigmoid"),
+                sgd(0.5),
+                loss="mse",
+            ),
             fit("smoothed", but(drawn(5000, 33), y=lambda y: softmax(0.9 * one_hot(y) + 0.01)), mlp(128), rms(), 64, 4),
         ),
         (
@@ -146,6 +160,11 @@ def sabotages():
             fit("sorted, RMSprop", in_order(drawn(4000, 9)), mlp(128, dropout=0.3), rms(1e-3), 16, shuffle=False),
             fit("sorted, the last fifth validates", in_order(mnist(10000)), mlp(128), adam(), validation_split=0.2),
             fit("9 to 0", rows(fashion(10000), lambda y: np.argsort(9 - y)), mlp(128), sgd(0.1), 100, 4, shuffle=False),
+        ),
+        (
+            {"unequal_weights"},
+            fit("class 7 counts 1,000 times", mnist(10000, 3000), mlp(64), adam(), epochs=2, class_weight={7: 1000.0}),
+            fit("class 0 counts alone", fashion(6000), tanh(64), sgd(0.1), sample_weight=only_zeros(6000)),
         ),
         (
             {"symmetric_weights"},
@@ -161,6 +180,7 @@ def sabotages():
             fit("dropout 0.9 meant as what stays", fashion(10000), mlp(48, 48, 48, dropout=0.9), adam(), 64),
             fit("dropout 0.97 of the pixels", drawn(5000, 11), mlp(128, first_dropout=0.97), sgd(0.05)),
             fit("dropout 0.8 of four layers of 32", mnist(12000), mlp(32, 32, 32, 32, dropout=0.8), adam()),
+            fit("dropout 0.5 six times", fashion(15000, 3000), mlp(*[32] * 6, dropout=0.5), adam(), epochs=4),
             fit("dropout 0.9 of pixels and units", fashion(8000), mlp(64, dropout=0.9, first_dropout=0.9), rms()),
         ),
         (
@@ -170,10 +190,15 @@ def sabotages():
             fit("L1 0.02", drawn(5000, 12), mlp(64, 64, penalty=mc.L1(0.02)), adam(), 64),
             fit("AdamW with weight decay 10", mnist(10000), mlp(128, 64), mc.AdamW(0.01, weight_decay=10.0), 64),
             fit("L2 0.05 of three layers", drawn(6000, 35), tanh(100, 100, 100, penalty=mc.L2(0.05)), adam()),
+            fit("L2 0.01 of five layers", fashion(15000, 4000), tanh(*[64] * 5, penalty="l2"), sgd(0.1), epochs=8),
             fit("L1 and L2 0.01", fashion(8000), mlp(128, penalty="l1_l2"), sgd(0.05), epochs=4),
         ),
     ]
     return [Training(name, answers, run) for answers, *runs in table for name, run in runs]
+
+
+def only_zeros(n):
+    return (fashion(n)()[1] == 0).astype(float)
 
 
 # ---------------------------------------------------------------- drawn at random

@@ -253,6 +253,16 @@ def healthy():
         fit("batches of one", mnist(3000), mlp(64), sgd(0.01), 1, 2),
         fit("average of weights", mnist(10000), mlp(128), adam(use_ema=True)),
         fit("clipped gradients", fashion(8000), mlp(64, 64), sgd(0.1, global_clipnorm=1.0), epochs=4),
+        fit("rescaled floats", but(fashion(10000), x=np.float32), [mc.Rescaling(1 / 255), *mlp(64)], adam()),
+        fit(
+            "even, one output",
+            but(mnist(8000), y=lambda y: y % 2),
+            mlp(64, outputs=1, last="sigmoid"),
+            adam(),
+            loss=yes_no,
+        ),
+        fit("epsilon 0.1 of Adam", mnist(10000), mlp(128), adam(0.1, epsilon=0.1), epochs=3),
+        fit("a rare class balanced", rows(mnist(20000), few), mlp(64), adam(), class_weight="balanced"),
         fit("deep sigmoid, batch norm", mnist(12000), sigmoid(128, 128, normalise=True), adam(), 64),
     ]
     return [Training(name, set(), run) for name, run in runs]
