@@ -110,12 +110,12 @@ def _history(model: "Sequential", job: Run, metric: str | None) -> History:
 
 
 def _class_shares(train: Examples, outputs: int, classifies: bool) -> list[float] | None:
-    """How much each class counts, adding up to 1; None where all rows count the same, or nothing."""
-    if train.weights is None or not classifies or not train.weights.any():
+    """The share of each class in the sum of the weights, 0 if that is 0; None without weights."""
+    if train.weights is None or not classifies:
         return None
     labels = (train.targets if outputs > 1 else train.targets.yes_or_no()).classes()
     sums = np.bincount(labels, weights=train.weights, minlength=max(outputs, 2))
-    return [float(share) for share in sums / sums.sum()]
+    return [float(share) for share in sums / (sums.sum() or 1.0)]
 
 
 class Training:

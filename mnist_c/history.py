@@ -53,9 +53,12 @@ class History:
     given to `model.request_stop`: "request", or "time budget" after `callbacks.TimeBudget`.
     params: dict with "epochs" (asked for), "steps" (batches per epoch), "batch_size", "shuffle", "verbose" and
     "metrics" (names).
-    class_shares: where rows of the training data have weights, the share of each class in their sum; None elsewhere.
+    class_shares: where rows of the training data have weights, the share of each class in their sum, 0 if that is 0;
+    None elsewhere.
     seed: that of the model, so that a run can be repeated.
     """
+
+    class_shares: list[float] | None = None  # here for what was pickled before there was any
 
     def __init__(self, model: "Sequential", params: dict[str, Any], monitor: str = "loss", mode: str = "min") -> None:
         self.model = model
@@ -70,7 +73,6 @@ class History:
         self.best_weights: list[NDArray[Any]] | None = None
         self._best: float | None = None
         self.stopped_by: str | None = None
-        self.class_shares: list[float] | None = None
 
     def append(self, epoch: int, logs: Mapping[str, float], learning_rate: float, seconds: float) -> None:
         """Adds an epoch with the figures that were measured."""
@@ -143,6 +145,7 @@ class History:
             "monitor",
             "best_epoch",
             "stopped_by",
+            "class_shares",
         )
         return _write(path, json.dumps({name: _plain(getattr(self, name)) for name in names}) + "\n")
 

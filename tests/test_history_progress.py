@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import re
 import sys
 
@@ -193,6 +194,8 @@ def test_history_has_the_share_of_each_class_where_rows_have_weights():
     shares = weights * counts / (weights * counts).sum()
     np.testing.assert_allclose(model.fit(X, Y, class_weight={1: 3.0}, verbose=0).class_shares, shares)
     np.testing.assert_allclose(model.fit(X, Y, sample_weight=weights[Y], verbose=0).class_shares, shares)
+    history = model.fit(X, Y, sample_weight=np.zeros(len(Y)), verbose=0)
+    assert history.class_shares == json.loads(history.to_json())["class_shares"] == [0.0] * len(counts)
 
 
 def test_history_has_a_value_per_epoch_and_what_repeats_the_run():
