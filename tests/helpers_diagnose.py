@@ -95,6 +95,16 @@ def sgd_rate_zero_nearly(x, y):
     return train(x, y, optimizer=mc.SGD(1e-9))
 
 
+@sabotage("rate_too_low")
+def rate_zero(x, y):
+    return train(x, y, optimizer=mc.SGD(0.0))
+
+
+@sabotage("rate_too_low")
+def schedule_from_far_too_high(x, y):
+    return train(x, y, optimizer=mc.SGD(mc.ExponentialDecay(100.0, 1, 0.5)))
+
+
 @sabotage("too_few_steps", "rate_too_low")
 def one_step(x, y):
     return train(x, y, epochs=1, batch_size=len(x))
@@ -141,6 +151,21 @@ def momentum_99(x, y):
 @sabotage("unequal_weights")
 def one_class_counts(x, y):
     return train(x, y, optimizer=mc.SGD(0.01), class_weight={c: 10.0 if c == 1 else 1e-3 for c in range(10)})
+
+
+@sabotage("unequal_weights")
+def two_classes_count(x, y):
+    return train(x, y, class_weight={c: 0.0 for c in range(10) if c not in (1, 7)})
+
+
+@sabotage("unequal_weights")
+def five_images_count(x, y):
+    return train(x, y, sample_weight=(np.arange(len(y)) < 5).astype(float))
+
+
+@sabotage("unequal_weights")
+def nothing_counts(x, y):
+    return train(x, y, sample_weight=np.zeros(len(y)))
 
 
 # ---------------------------------------------------------------- images
@@ -574,6 +599,14 @@ def strong_dropout(x, y):
 @healthy
 def small_l2(x, y):
     return train(x, y, layers=mlp((128, 64), kernel_regularizer=mc.L2(1e-3)), epochs=5)
+
+
+@healthy
+def zero_and_one_with_l2(x, y):
+    """Learned until the loss stands still, and most of it is the penalty."""
+    keep = y < 2
+    layers = [mc.Dense(128, "relu", kernel_regularizer=mc.L2(1e-3)), mc.Dense(2, "softmax")]
+    return train(x[keep], y[keep], layers=layers, epochs=80)
 
 
 @healthy

@@ -12,13 +12,18 @@ import numpy as np
 import pytest
 
 import mnist_c as mc
+from mnist_c.diagnosis._evidence import Evidence
 
 FAST = {
     "adam_rate_tenth",
     "sgd_rate_million",
     "adam_rate_millionth",
     "rate_somewhat_low",
+    "rate_zero",
     "one_class_counts",
+    "two_classes_count",
+    "five_images_count",
+    "nothing_counts",
     "one_step",
     "five_images_per_class",
     "raw_floats",
@@ -57,6 +62,7 @@ FAST = {
     "sigmoid",
     "batch_norm_on_raw_pixels",
     "small_l2",
+    "zero_and_one_with_l2",
     "sorted_but_shuffled",
     "a_fifth_of_the_labels_wrong",
     "twenty_steps_on_raw_pixels",
@@ -155,6 +161,17 @@ def test_dead_units_are_counted_layer_by_layer(digits):
     assert diagnosis["dead_units"].severity == "note"
 
 
+def test_dead_units_that_were_dead_at_first_are_the_same_ones(digits):
+    """All 64 begin dead; all but 17 are made alive."""
+    model, history, x, y = cases.train(*digits, layers=cases.mlp((64,), bias_initializer=mc.Constant(-100.0)))
+    bias = model.layers[1].bias
+    bias[17:] = 1
+    model.layers[1].bias = bias
+    seen = mc.diagnose(model, history, x, y)["dead_units"].seen
+    assert "17 of 64 units of dense" in seen
+    assert "with the initial weights 17 of them did" in seen
+
+
 @pytest.mark.parametrize("rows", [1, -3, 8])
 def test_rows_lost_between_images_and_labels_are_said(rows):
     x, y = mc.datasets.synthetic(2000, seed=0)
@@ -214,6 +231,49 @@ def test_a_fix_names_what_made_the_steps_short(digits):
     assert "leave out clipnorm" in fix_of("clipped_short", "rate_too_low", digits)
     assert "a constant rate of 0.1" in fix_of("schedule_nearly_used_up", "rate_too_low", digits)
     assert "a momentum of 0.9" in fix_of("momentum_99", "rate_too_high", digits)
+
+
+def test_a_first_rate_that_does_not_learn_is_not_advised(digits):
+    fix = fix_of("schedule_from_far_too_high", "rate_too_low", digits)
+    assert "constant rate" not in fix
+    assert fix.endswith("and a lower first rate")
+
+
+def test_a_schedule_is_read_at_the_step_that_it_counts(digits):
+    """A second optimizer, whose 125 batches are 31 steps."""
+    x, y = digits
+    schedule = mc.ExponentialDecay(0.1, 2, 0.1)
+    model, *_ = cases.train(x, y, epochs=1)
+    history = model.fit(x, y, optimizer=mc.SGD(schedule, gradient_accumulation_steps=4), verbose=0)
+    e = Evidence(model, history, x, y)
+    assert (e.steps, e.scheduled_steps) == (250, 31)
+    assert e.rate == schedule(3)
+
+
+def test_only_the_penalty_that_is_too_strong_is_to_be_weaker(digits):
+    regularizers = {"kernel_regularizer": mc.L2(1e-6), "bias_regularizer": mc.L2(10.0)}
+    layers = cases.mlp(bias_initializer=mc.Constant(1.0), **regularizers)
+    finding = mc.diagnose(*cases.train(*digits, layers=layers, optimizer=mc.SGD(1e-3)))["too_much_penalty"]
+    assert "dense: l2 1e-06, bias_l2 10; " in finding.seen
+    assert finding.fix.startswith("bias_l2 from 1e-5 to 1e-3; without")
+
+
+def test_dropout_is_not_blamed_for_a_short_run(digits):
+    x, y = digits
+    layers = cases.mlp((64, 64), rate=0.5)
+    diagnosis = mc.diagnose(*cases.train(x, y, layers=layers, optimizer=mc.Adam(5e-4), epochs=1))
+    assert "too_much_dropout" not in diagnosis, diagnosis
+
+
+@pytest.mark.parametrize("optimizer", [mc.Adam(1e-3), mc.SGD(1e-3, clipvalue=1e-6)])
+def test_a_network_without_dense_layers_is_looked_at(optimizer):
+    random = cases.rng()
+    y = random.integers(0, 10, 1000)
+    x = (np.eye(10)[y] + 0.1 * random.normal(size=(1000, 10))) @ np.linalg.qr(random.normal(size=(10, 10)))[0]
+    model = mc.Sequential([mc.BatchNormalization(input_shape=(10,)), mc.Softmax()], seed=0)
+    history = model.fit(x, y, epochs=3, optimizer=optimizer, verbose=0)
+    assert Evidence(model, history, x, y).poor
+    assert mc.diagnose(model, history, x, y).summary
 
 
 def test_a_fix_is_that_of_the_cause(digits):

@@ -189,6 +189,12 @@ class Evidence:
         return self.model._state.network.progress()[1]
 
     @property
+    def scheduled_steps(self) -> int:
+        """As schedules count: since the optimizer was set, gradients of several batches as one."""
+        turns: int = self.model._choose_optimizer(None).hyper.get("gradient_accumulation_steps", 1)
+        return self.model._state.network.progress()[2] // turns
+
+    @property
     def scheduled(self) -> bool:
         """Whether the learning rate is a function of the step."""
         return callable(self.model._choose_optimizer(None).learning_rate)
@@ -204,7 +210,7 @@ class Evidence:
         """The learning rate that the run had: the highest of all epochs or, of a schedule, that after a tenth of it."""
         rate = self.model._choose_optimizer(None).learning_rate
         if callable(rate):
-            return float(schedules.rates(rate, self.steps // 10, 1)[0])
+            return float(schedules.rates(rate, self.scheduled_steps // 10, 1)[0])
         return max([rate] if self.history is None else [rate, *self.history.learning_rate])
 
     def curve(self, name: str) -> list[float]:
@@ -238,7 +244,8 @@ class Evidence:
             [_size(network.get("gradient", i)) for i, tensor in enumerate(state.tensors) if tensor[1] == role]
             for role in ("kernel", "bias")
         )
-        squares = (np.square(network.get("gradient", i)).sum() for i, tensor in enumerate(state.tensors) if tensor[3])
+        gradients = (network.get("gradient", i) for i, tensor in enumerate(state.tensors) if tensor[3])
+        squares = (np.square(gradient, dtype=np.float64).sum() for gradient in gradients)
         norm = float(np.sqrt(sum(squares)))
         return loss - network.penalty(), network.penalty(), kernels, biases[-1] if biases else 0.0, norm
 

@@ -26,12 +26,9 @@ class Layer(NamedTuple):
         return f"{self.stuck} of {self.units} units of {self.name} ({self.stuck / self.units:.0%})"
 
 
-def _dead(e: Evidence, outputs: dict[str, Array]) -> list[Layer]:
-    layers = []
-    for name, _ in hidden(e, ("relu",)):
-        stuck = (outputs[name] == 0).all(axis=0)
-        layers.append(Layer(name, int(stuck.sum()), len(stuck)))
-    return layers
+def _dead(e: Evidence, outputs: dict[str, Array]) -> dict[str, Array]:
+    """Which units of each layer are dead, bool (units,)."""
+    return {name: (outputs[name] == 0).all(axis=0) for name, _ in hidden(e, ("relu",))}
 
 
 def _saturated(e: Evidence) -> list[Layer]:
@@ -48,13 +45,15 @@ def dead_units(e: Evidence) -> Finding | None:
     Penalties switch units off that are not needed, so that many dead ones alone are no alarm with them. Without any,
     healthy runs lost up to half of a layer (bright images), those with a rate ten times too high five sixths and more.
     """
-    layers = [layer for layer in _dead(e, e.layer_outputs) if layer.stuck >= 0.1 * layer.units]
+    dead = _dead(e, e.layer_outputs)
+    all_layers = (Layer(name, int(units.sum()), len(units)) for name, units in dead.items())
+    layers = [layer for layer in all_layers if layer.stuck >= 0.1 * layer.units]
     if not layers or len(e.y) < 50:
         return None
     worst = max(layer.stuck / layer.units for layer in layers)
     most = 0.5 if e.poor else 0.75 if not e.penalised else 1.0
-    now, names = sum(layer.stuck for layer in layers), {layer.name for layer in layers}
-    first = sum(layer.stuck for layer in _dead(e, e.initial_outputs) if layer.name in names)
+    now, initial = sum(layer.stuck for layer in layers), _dead(e, e.initial_outputs)
+    first = sum(int((dead[layer.name] & initial[layer.name]).sum()) for layer in layers)
     weights, rate = "kernel_initializer='he_normal' and biases of 0", "a lower learning rate"
     born_dead = first >= 0.5 * now
     return (alarm if worst >= most else note)(
@@ -151,43 +150,47 @@ def initial_weights(e: Evidence) -> Finding | None:
 
 
 def penalty(e: Evidence) -> Finding | None:
-    """A penalty that keeps the model below, or near, a nearest neighbour."""
-    steps = [(e.plan.owners[s].name, step) for s, step in enumerate(e.plan.steps) if step["kind"] == "dense"]
-    used = [kind for kind in ("l1", "l2") if any(step[kind] for _, step in steps)]
-    seen = _heavy_penalty(e) if used else ""
-    if not seen:
+    """At the beginning it weighs more than twice what there is to be gained, log C, and the model is poor.
+
+    deep-l2's strongest, lambda 0.001, weighs half of it.
+    """
+    if e.initial_penalty <= 2 * np.log(e.classes) or e.accuracy > e.neighbours - 0.02:
         return None
+    return _penalised(
+        e, f"the penalty begins at {e.initial_penalty:.3g}, the cross-entropy of guessing is {np.log(e.classes):.2f}"
+    )
+
+
+def penalty_tried(e: Evidence) -> Finding | None:
+    """It is a third of what the loss has come to, and a fresh copy learns more without.
+
+    By 0.05 and more without strong penalties, by 0.003 without a lambda of 0.001.
+    """
+    if e.penalty <= 0.5 * e.loss or e.accuracy >= min(e.neighbours + 0.02, 0.97):
+        return None
+    there, without = e.sweep.accuracy(long=True), e.sweep.accuracy(long=True, layers=without_penalties)
+    if without <= max(there, e.accuracy) + 0.03:
+        return None
+    return _penalised(
+        e,
+        f"the penalty, {e.penalty:.3g}, is {e.penalty / (e.penalty + e.loss):.0%} of the loss; the same network has "
+        f"{there:.1%} after {e.sweep.long_steps} steps from new weights, {without:.1%} without a penalty",
+    )
+
+
+def _penalised(e: Evidence, seen: str) -> Finding:
+    """The fix names what is above the usual factors; where nothing is, a tenth of all."""
+    steps = [(e.plan.owners[s].name, step) for s, step in enumerate(e.plan.steps) if step["kind"] == "dense"]
+    largest = {kind: max(step[kind] for _, step in steps) for kind in ("l1", "l2", "bias_l1", "bias_l2")}
+    used = [kind for kind, factor in largest.items() if factor]
     factors = "; ".join(f"{name}: {', '.join(f'{kind} {step[kind]:g}' for kind in used)}" for name, step in steps)
-    usual = {"l1": "l1 from 1e-6 to 1e-5", "l2": "l2 from 1e-5 to 1e-3"}
+    usual = {"l1": ("from 1e-6 to 1e-5", 1e-5), "l2": ("from 1e-5 to 1e-3", 1e-3)}
+    high = [f"{kind} {usual[kind[-2:]][0]}" for kind in used if largest[kind] > usual[kind[-2:]][1]]
     return alarm(
         "too_much_penalty",
         f"{seen} ({factors}); the accuracy is {e.accuracy:.1%}, a nearest neighbour has {e.neighbours:.1%}",
         "much of the loss is the penalty, so training makes weights small rather than answers right.",
-        f"{' and '.join(usual[kind] for kind in used)}; without any to see whether it is needed",
-    )
-
-
-def _heavy_penalty(e: Evidence) -> str:
-    """At the beginning it weighs more than twice what there is to be gained, log C; deep-l2's strongest, lambda 0.001,
-    weighs half of it. Or it is a third of what the loss has come to, and this stands still, or a fresh copy learns more
-    without: by 0.05 and more with strong ones, by 0.003 without a lambda of 0.001.
-    """
-    if e.initial_penalty > 2 * np.log(e.classes) and e.accuracy <= e.neighbours - 0.02:
-        return (
-            f"the penalty begins at {e.initial_penalty:.3g}, the cross-entropy of guessing is {np.log(e.classes):.2f}"
-        )
-    if e.penalty <= 0.5 * e.loss or e.accuracy >= e.neighbours + 0.02:
-        return ""
-    seen = f"the penalty, {e.penalty:.3g}, is {e.penalty / (e.penalty + e.loss):.0%} of the loss"
-    losses = e.curve("loss")
-    if len(losses) >= 3 and abs(losses[-1] - losses[-2]) < 0.02 * losses[-2]:
-        return f"{seen}, which no longer falls: {losses[-2]:.3g}, {losses[-1]:.3g}"
-    there, without = e.sweep.accuracy(long=True), e.sweep.accuracy(long=True, layers=without_penalties)
-    if without <= there + 0.03:
-        return ""
-    return (
-        f"{seen}; the same network has {there:.1%} after {e.sweep.long_steps} steps from new weights, "
-        f"{without:.1%} without a penalty"
+        f"{' and '.join(high or [f'a tenth of {kind}' for kind in used])}; without any to see whether it is needed",
     )
 
 
@@ -259,10 +262,10 @@ def dropout(e: Evidence) -> Finding | None:
 
 
 def dropout_of_many(e: Evidence) -> Finding | None:
-    """Usual rates that are too much together: fresh copies learn without dropout what this run has not."""
+    """Usual rates that are too much together: fresh copies soon learn without dropout what this run has not."""
     rates = [step["dropout"] for step in e.plan.steps] + [e.plan.on_inputs.get("input_dropout", 0.0)]
     used = [rate for rate in rates if rate]
-    if not used or not e.poor:
+    if not used or not e.poor or e.steps < 2 * e.sweep.steps:
         return None
     without = e.sweep.accuracy(layers=without_dropout)
     if without < max(e.sweep.at_rate, e.accuracy) + 0.1:

@@ -1,6 +1,6 @@
 """Small experiments beside the model: what can be learned from the data, and what another learning rate would do.
 
-None of them changes the model. Together they take about half a second for a network such as 784-128-64-10.
+None of them changes the model. `diagnose` says how many copies it trains, and when.
 """
 
 import warnings
@@ -86,8 +86,7 @@ def without_penalties(config: dict[str, Any]) -> None:
 class Sweep:
     """Fresh copies of the model, each trained for the same few steps on the sample, shuffled, at another rate.
 
-    rate: that of the model's optimizer. steps: how many each copy is trained; long_steps: how many those that are
-    to be sure of something.
+    rate: that of the model's optimizer. steps, long_steps: how many a copy is trained, usually and with long=True.
     """
 
     def __init__(self, model: "Sequential", images: Array, labels: Array, rate: float) -> None:
@@ -124,12 +123,19 @@ class Sweep:
     def best_higher(self) -> tuple[float, float]:
         """(factor, accuracy) of the best copy at ten times the rate or more; of the lowest rate that is nearly as good.
 
-        Rates that do well at first may be too high for longer: up to a hundredth of it is tried for longer, too.
+        It may be too high for longer: see `safest`.
         """
         best = max(self.accuracy(factor) for factor in HIGHER)
         least = next(factor for factor in HIGHER if self.accuracy(factor) >= best - 0.02)
-        safe = max((f for f in (least, least / 10, least / 100) if f > 1), key=lambda f: self.accuracy(f, long=True))
-        return safe, self.accuracy(safe)
+        return least, self.accuracy(least)
+
+    def safest(self, factor: float, at_least: float) -> float:
+        """The factor, a tenth or a hundredth of it: of those above 1 that have such an accuracy, the best for longer.
+
+        The factor itself has that accuracy.
+        """
+        factors = [f for f in (factor, factor / 10, factor / 100) if f > 1 and self.accuracy(f) >= at_least]
+        return max(factors, key=lambda f: self.accuracy(f, long=True))
 
 
 def _trained(copy: "Sequential", images: Array, labels: Array, epochs: int) -> float:

@@ -10,23 +10,39 @@ USUAL_EPSILON = 1e-7
 _LOW = "steps are so short that weights hardly leave their initial values."
 
 
+def zero(e: Evidence) -> Finding | None:
+    if e.rate or e.first_rate or (e.history is not None and any(e.history.learning_rate)):
+        return None
+    return alarm(
+        "rate_too_low",
+        f"the learning rate is 0; after {e.steps:,} steps the accuracy is {e.accuracy:.1%}",
+        "each step is multiplied by the learning rate: weights keep their initial values.",
+        "a learning rate of about 0.001 for Adam, 0.1 for SGD",
+    )
+
+
 def schedule(e: Evidence) -> Finding | None:
-    """A schedule that has used up the rate in the first tenth of the run, where its first rate learns."""
+    """A schedule that has used up the rate in the first tenth of the run.
+
+    The run fails with less than a thousandth of the first rate; or it has less than a hundredth, and the first rate
+    learns.
+    """
     if not e.scheduled or e.rate > 1e-2 * e.first_rate:
         return None
     first = e.sweep_at(e.first_rate)
     long = e.steps >= 2 * first.steps
     at_first = first.accuracy(long=long)
-    used_up = e.failing and e.rate < 1e-3 * e.first_rate
-    if not used_up and at_first < max(e.sweep.at_rate, e.accuracy) + (0.15 if long else 0.1):
+    learned = at_first >= max(e.sweep.at_rate, e.accuracy) + (0.15 if long else 0.1)
+    if not learned and not (e.failing and e.rate < 1e-3 * e.first_rate):
         return None
+    rate = f"; or a constant rate of {e.first_rate:g}" if learned else ", and a lower first rate"
     return alarm(
         "rate_too_low",
         f"the schedule has lowered the learning rate from {e.first_rate:g} to {e.rate:.2g} after a tenth of "
-        f"{e.steps:,} steps; the accuracy is {e.accuracy:.1%}. The same network from new weights has {at_first:.1%} "
-        f"after {first.long_steps if long else first.steps} steps at a constant {e.first_rate:g}",
+        f"{e.scheduled_steps:,} steps; the accuracy is {e.accuracy:.1%}. The same network from new weights has "
+        f"{at_first:.1%} after {first.long_steps if long else first.steps} steps at a constant {e.first_rate:g}",
         "the schedule stops training before much is learned: its step is a batch, not an epoch.",
-        f"decay_steps in batches, for example epochs * batches per epoch; or a constant rate of {e.first_rate:g}",
+        f"decay_steps in batches, for example epochs * batches per epoch{rate}",
     )
 
 
@@ -34,6 +50,8 @@ def epsilon(e: Evidence) -> Finding | None:
     """An epsilon that is large beside the gradients, where the usual one learns at the same rate."""
     optimizer = e.model._choose_optimizer(None)
     value = getattr(optimizer, "epsilon", 0.0)
+    if not value or not e.initial_gradients:
+        return None
     within = value if optimizer.kind.startswith("adam") else value**0.5  # the others have it inside the root
     largest = max(e.initial_gradients)
     if within <= largest:
@@ -52,7 +70,7 @@ def clipping(e: Evidence) -> Finding | None:
     """Gradients are cut to a hundredth or less, where the same rate learns without."""
     optimizer = e.model._choose_optimizer(None)
     name = next((name for name in ("clipvalue", "clipnorm", "global_clipnorm") if hasattr(optimizer, name)), "")
-    if not name:
+    if not name or not e.initial_gradients:
         return None
     bound = getattr(optimizer, name)
     size, what = (
@@ -122,12 +140,15 @@ def too_low(e: Evidence) -> Finding | None:
         return None
     if e.steps >= e.sweep.steps and e.sweep.at_rate > e.accuracy + 0.1:
         return None
+    better = max(e.sweep.at_rate, e.accuracy) + 0.1
     factor, best = e.sweep.best_higher
-    long = best < max(e.sweep.at_rate, e.accuracy) + 0.1
-    if long:  # for which copies begin to learn their images by heart, so that they must be better by more
-        best = e.sweep.accuracy(factor, long=True)
-        if e.steps < e.sweep.long_steps or best < max(e.sweep.accuracy(long=True), e.accuracy) + 0.15:
-            return None
+    long = best < better
+    if long and e.steps < e.sweep.long_steps:
+        return None
+    factor = e.sweep.safest(factor, at_least=0.0 if long else better)
+    best = e.sweep.accuracy(factor, long=long)
+    if long and best < max(e.sweep.accuracy(long=True), e.accuracy) + 0.15:
+        return None  # in so many steps copies begin to learn their images by heart, so that 0.1 is not enough
     return alarm(
         "rate_too_low",
         _sweep(e, factor, best, long),

@@ -57,6 +57,19 @@ def not_shuffled(e: Evidence) -> Finding | None:
     return None if seen is None else _in_order(f"{seen}; fit was told shuffle=False")
 
 
+def weighted(e: Evidence) -> Finding | None:
+    """Weights that leave the run little to learn from, of whatever rows: without them the data are learned."""
+    shares = None if e.history is None else e.history.class_shares
+    seen = None if shares is None else _learnable(e)
+    if shares is None or seen is None:
+        return None
+    return _unequal(
+        f"{seen}, without weights; by class_weight and sample_weight the classes are "
+        f"{', '.join(f'{share:.1%}' for share in shares)} of the loss",
+        "; if that does not help, give fit the same x and y as here",
+    )
+
+
 def other_data(e: Evidence) -> Finding | None:
     """Nothing else is wrong, and the data can be learned: so what the model was trained on was something else."""
     seen = _learnable(e)
@@ -121,15 +134,21 @@ def unequal_weights(e: Evidence) -> Finding | None:
         return None
     images = np.bincount(e.labels, minlength=e.classes) / e.n
     c = int(np.argmax(np.asarray(shares) - images))
-    if shares[c] - images[c] <= 0.5:
+    if not shares[c] - images[c] > 0.5:
         return None
+    return _unequal(
+        f"class {c} is {images[c]:.1%} of the images and, by class_weight and sample_weight, {shares[c]:.1%} of the "
+        f"loss; the model answers {c} for {(e.answers == c).mean():.1%}, its accuracy is {e.accuracy:.1%}"
+    )
+
+
+def _unequal(seen: str, otherwise: str = "") -> Finding:
     return alarm(
         "unequal_weights",
-        f"class {c} is {images[c]:.1%} of the images and, by class_weight and sample_weight, {shares[c]:.1%} of the "
-        f"loss; the model answers {c} for {(e.answers == c).mean():.1%}, its accuracy is {e.accuracy:.1%}",
-        "mistakes with other classes cost next to nothing.",
+        seen,
+        "mistakes with rows whose weights are small cost next to nothing.",
         "look at class_weight (classes that it does not name have weight 1) and sample_weight; leave them out, or "
-        "class_weight='balanced'",
+        f"class_weight='balanced'{otherwise}",
     )
 
 
