@@ -2,7 +2,7 @@
 
     python benchmarks/compare.py --json compare.json --markdown compare.md --picture compare.png
     python benchmarks/compare.py --works keras-mlp gd-10k --peers mnist_c jax --rounds 7
-    python benchmarks/compare.py --from compare.json --markdown compare.md        (measures nothing)
+    python benchmarks/compare.py --from monday.json tuesday.json --markdown compare.md        (measures nothing)
 
 Every peer is used the fastest way that is known for it (`benchmarks/peers/`); where it depends, a short trial chooses
 its settings, such as the number of threads. All start from the same weights.
@@ -196,7 +196,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="where to write everything that was measured")
     parser.add_argument("--markdown", type=Path, help="where to write the table for a README")
     parser.add_argument("--picture", type=Path, help="where to draw; needs matplotlib")
-    parser.add_argument("--from", dest="source", type=Path, help="read this JSON instead of measuring")
+    parser.add_argument(
+        "--from", dest="sources", nargs="+", type=Path, help="take the runs of all these files together"
+    )
     parser.add_argument("--list", action="store_true", help="list works and peers")
     return parser.parse_args()
 
@@ -214,8 +216,9 @@ def main() -> None:
         print("works:", *(f"  {work.name:18} {work.title}, per {work.unit}" for work in WORKS), sep="\n")
         print("peers:", *(f"  {name:18} {entry.title}" for name, entry in PEERS.items()), sep="\n")
         return
-    if options.source:
-        result = json.loads(options.source.read_text())
+    if options.sources:
+        result = comparison.together([json.loads(source.read_text()) for source in options.sources])
+        write_json(result, options.json)
     else:
         chosen = [work for work in WORKS if work.name in options.works]
         result = run([work.shrunk(options.rows) if options.rows else work for work in chosen], options)

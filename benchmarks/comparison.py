@@ -31,6 +31,40 @@ STYLES = {
 }
 
 
+RUNS = ("seconds", "loss", "accuracy", "validation_loss")
+
+
+def together(results: list[Json]) -> Json:
+    """The runs of all results as those of one, so that a busy hour of a shared machine does not decide.
+
+    All must be of the same machine and settings; their rounds add up. Raises ValueError if they are not.
+    """
+    first, *others = results
+    for other in others:
+        for part in ("machine", "settings"):
+            if first[part] | {"rounds": 0} != other[part] | {"rounds": 0}:
+                raise ValueError(f"results of different {part} are not taken together: {first[part]}, {other[part]}")
+        first["settings"]["rounds"] += other["settings"]["rounds"]
+        first["peak"] += other["peak"]
+        first["date"] = max(first["date"], other["date"])
+        works = {entry["work"]["name"]: entry for entry in first["works"]}
+        for entry in other["works"]:
+            if entry["work"]["name"] in works:
+                add_runs(works[entry["work"]["name"]]["peers"], entry["peers"])
+            else:
+                first["works"].append(entry)
+    return first
+
+
+def add_runs(peers: Json, others: Json) -> None:
+    for name, other in others.items():
+        if "seconds" not in peers.get(name, {}):
+            peers[name] = other
+        elif "seconds" in other:
+            for key in RUNS:
+                peers[name][key] += other[key]
+
+
 class Record:
     """One work of a result, with the peers that ran it."""
 

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -154,6 +155,19 @@ def test_ratio_is_of_the_best_peers_minimum_to_ours(result):
     assert [name for name, _ in record.rivals()] == ["jax", "keras-tensorflow"]
     assert record.median(OURS) == 0.75
     assert (record.rate(OURS), record.rate(OURS, "executed")) == (8.0, 2.0)
+
+
+def test_results_of_one_machine_are_taken_together(result):
+    another = deepcopy(result)
+    another["works"][0]["peers"] |= {OURS: peer([0.25]), "torch": peer([4.0])}
+    both = comparison.together([result, another])
+    (record,) = comparison.records(both)
+    assert record.peers[OURS]["seconds"] == [1.0, 0.5, 0.25]
+    assert (record.ratio("jax"), record.ratio("torch")) == (8.0, 16.0)
+    assert both["settings"]["rounds"] == 10
+    another["machine"]["cpu"] = "another"
+    with pytest.raises(ValueError, match="different machine"):
+        comparison.together([both, another])
 
 
 @pytest.mark.parametrize("loss", [2.3, math.nan, math.inf, None])
