@@ -161,9 +161,15 @@ def machine_line(result: Json) -> str:
         f"kernels: {build.get('instruction set', 'not known')}",
         build.get("compiler", "compiler not known"),
         f"{peak(result):.0f} GFLOP/s in a float32 matrix product of NumPy",
-        f"{settings['rounds']} rounds, {result['date'][:10]}",
+        f"{rounds(result)} rounds, {result['date'][:10]}",
     ]
     return "; ".join(parts)
+
+
+def rounds(result: Json) -> str:
+    """Those of all works, or from the fewest to the most: results that were taken together need not have the same."""
+    runs = {max(len(peer["seconds"]) for peer in record.peers.values()) for record in records(result) if record.peers}
+    return f"{min(runs)}" if len(runs) == 1 else f"{min(runs)} to {max(runs)}"
 
 
 def notes(result: Json) -> list[str]:

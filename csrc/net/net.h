@@ -77,6 +77,16 @@ typedef struct mnc_desk {
     } seat[MNC_MAX_THREADS]; /* one for each thread */
 } mnc_desk;
 
+/* Which slices of training a team of `team` threads takes, and which one thread alone: see pick_team. */
+typedef struct mnc_pick {
+    size_t team;
+    double pace[2];        /* seconds a batch last took with the team, and alone */
+    bool alone;            /* was the faster before the last slice */
+    unsigned first_trials; /* to come */
+    unsigned turn;         /* slices since the slower one was tried */
+    unsigned patience;     /* slices alone until the team is tried */
+} mnc_pick;
+
 struct mnc_model {
     mnc_context *context;
     const mnc_kernels *kernels;
@@ -99,9 +109,7 @@ struct mnc_model {
     mnc_tally *tally; /* of training: [MNC_MAX_THREADS] */
     _Atomic(mnc_desk *) desks;
     uint64_t workers;
-    unsigned turn; /* of slices of training with a team of `team`, see pick_team */
-    size_t team;
-    double pace[2]; /* seconds a batch last took with the team, and alone */
+    mnc_pick pick;
 };
 
 /* Element i of an array of reals. */

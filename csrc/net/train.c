@@ -30,15 +30,30 @@ static size_t run_team(mnc_model *model, size_t wanted, mnc_task task, void *run
 }
 
 /* Where other programs want the CPUs, a team waits at every barrier for a thread that is not running, and one thread alone
- * may be faster. So two of 32 slices are short trials, and the rest go to the winner. The bits are the same. */
+ * may be faster. So short trials come first: of the team, whose threads may have slept, of one thread, and of the team
+ * again. Then slices go to the faster one by its last pace, and the other one is tried now and then: the team after one
+ * slice without it, since the moment may have been a bad one, then after twice as many, and so on. The bits are the same. */
 static size_t pick_team(mnc_model *model, size_t wanted, double *seconds) {
+    enum { LONGEST = 30 }; /* slices from trial to trial */
+    mnc_pick *p = &model->pick;
     if (wanted == 1 || *seconds <= 0) return wanted;
-    if (model->team != wanted) model->turn = 0; /* what was found out was about another team */
-    model->team = wanted;
-    const unsigned turn = model->turn++ % 32;
-    if (turn < 2 && *seconds > 0.01) *seconds = 0.01;
-    const bool alone = turn < 2 ? turn == 1 : model->pace[1] < model->pace[0];
-    return alone ? 1 : wanted;
+    if (p->team != wanted) *p = (mnc_pick){.team = wanted, .first_trials = 3};
+    const bool alone = p->pace[1] < p->pace[0];
+    if (alone != p->alone) p->turn = 0;
+    if (!alone) p->patience = 1;
+    p->alone = alone;
+    bool trial = true, next = alone;
+    if (p->first_trials) {
+        next = p->first_trials-- == 2;
+    } else if (++p->turn > (alone ? p->patience : LONGEST)) {
+        next = !alone;
+        p->turn = 0;
+        if (alone) p->patience = 2 * p->patience < LONGEST ? 2 * p->patience : LONGEST;
+    } else {
+        trial = false;
+    }
+    if (trial && *seconds > 0.01) *seconds = 0.01;
+    return next ? 1 : wanted;
 }
 
 /* ---------------------------------------------------------------- fit */
@@ -214,7 +229,7 @@ mnc_status mnc_fit(mnc_model *model, mnc_job *job, mnc_error *err) {
     const double start = now();
     run.deadline = seconds > 0 ? start + seconds : 0;
     const size_t team = run_team(model, wanted, fit_task, &run);
-    if (run.batches) model->pace[team == 1] = (now() - start) / (double)run.batches;
+    if (run.batches) model->pick.pace[team == 1] = (now() - start) / (double)run.batches;
     job->batches_done += run.batches;
     model->progress.step += run.batches;
     model->progress.optimizer_step += run.batches;
