@@ -169,7 +169,7 @@ def machine_line(result: Json) -> str:
 def rounds(result: Json) -> str:
     """Those of all works, or from the fewest to the most: results that were taken together need not have the same."""
     runs = {max(len(peer["seconds"]) for peer in record.peers.values()) for record in records(result) if record.peers}
-    return f"{min(runs)}" if len(runs) == 1 else f"{min(runs)} to {max(runs)}"
+    return " to ".join(str(n) for n in sorted({min(runs), max(runs)})) if runs else "no"
 
 
 def notes(result: Json) -> list[str]:

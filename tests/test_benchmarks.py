@@ -165,6 +165,8 @@ def test_results_of_one_machine_are_taken_together(result):
     assert record.peers[OURS]["seconds"] == [1.0, 0.5, 0.25]
     assert (record.ratio("jax"), record.ratio("torch")) == (8.0, 16.0)
     assert both["settings"]["rounds"] == 10
+    assert "; 4 rounds, " in comparison.machine_line(both)
+    assert "; no rounds, " in comparison.machine_line({**both, "works": []})
     another["machine"]["cpu"] = "another"
     with pytest.raises(ValueError, match="different machine"):
         comparison.together([both, another])

@@ -246,9 +246,14 @@ def _against_vanishing(e: Evidence) -> str:
     return "; ".join(ways or ["kernel_initializer='he_normal'"])
 
 
+def _dropouts(e: Evidence) -> list[float]:
+    """The rate after each layer, then that of the inputs; 0 where there is none."""
+    return [step["dropout"] for step in e.plan.steps] + [e.plan.on_inputs.get("input_dropout", 0.0)]
+
+
 def dropout(e: Evidence) -> Finding | None:
     """From 0.7 on, where it costs 15 points in training, or the model is poor. Usual are 0.2 to 0.5."""
-    rates = [step["dropout"] for step in e.plan.steps] + [e.plan.on_inputs.get("input_dropout", 0.0)]
+    rates = _dropouts(e)
     cost = e.accuracy - e.accuracy_in_training
     if max(rates) < 0.7 or not (cost > 0.15 or e.poor):
         return None
@@ -263,8 +268,7 @@ def dropout(e: Evidence) -> Finding | None:
 
 def dropout_of_many(e: Evidence) -> Finding | None:
     """Usual rates that are too much together: fresh copies soon learn without dropout what this run has not."""
-    rates = [step["dropout"] for step in e.plan.steps] + [e.plan.on_inputs.get("input_dropout", 0.0)]
-    used = [rate for rate in rates if rate]
+    used = [rate for rate in _dropouts(e) if rate]
     if not used or not e.poor or e.steps < 2 * e.sweep.steps:
         return None
     without = e.sweep.accuracy(layers=without_dropout)
