@@ -97,17 +97,16 @@ ctest: preflight ## run the C tests (CC=clang OPT=-O1)
 pytest: build $(VENV)/test
 	@$(PY) -m pytest $(shell $(PY) -c 'import xdist' 2>/dev/null && echo '--numprocesses=$(JOBS) --dist=worksteal') $(ARGS)
 
-asan: preflight ## run the C tests under the address sanitizer
-	+@$(CORE_MAKE) sanitize SANITIZE=address
+asan: preflight ## run the C tests under the address and the undefined-behaviour sanitizer
+	+@$(CORE_MAKE) sanitize SANITIZE=address,undefined
 
-ubsan: preflight ## run the C tests under the undefined-behaviour sanitizer
-	+@$(CORE_MAKE) sanitize SANITIZE=undefined
+ubsan: asan
 
 tsan: preflight ## run the C tests under the thread sanitizer
 	+@$(CORE_MAKE) sanitize SANITIZE=thread
 
 notebook-check: build $(VENV)/notebook ## run copies of the notebooks
-	@$(PY) scripts/run_notebooks.py notebooks --to build/notebooks $(ARGS)
+	@$(PY) scripts/run_notebooks.py notebooks --to build/notebooks --jobs=$(JOBS) $(ARGS)
 
 # Golden hashes, kernels and mathematics on the NEON kernels; on other machines than ARM's they are emulated.
 neon: ## run the C tests on NEON (elsewhere: aarch64-linux-gnu-gcc and qemu-aarch64)

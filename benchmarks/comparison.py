@@ -24,6 +24,7 @@ STYLES = {
     "torch": ("#D55E00", "s"),
     "torch-compile": ("#E69F00", "D"),
     "keras-tensorflow": ("#CC79A7", "^"),
+    "keras-published": ("#CC79A7", "2"),
     "keras-jax": ("#56B4E9", "v"),
     "sklearn": ("#009E73", "P"),
     "numpy": ("#000000", "X"),

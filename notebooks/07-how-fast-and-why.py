@@ -115,6 +115,7 @@ STYLES = {
     "torch": ("PyTorch", VERMILLION, "s"),
     "torch-compile": ("torch.compile", ORANGE, "D"),
     "keras-tensorflow": ("Keras on TensorFlow", PURPLE, "^"),
+    "keras-published": ("Keras, as published", PURPLE, "2"),
     "keras-jax": ("Keras on JAX", SKY_BLUE, "v"),
     "sklearn": ("scikit-learn", GREEN, "P"),
     "numpy": ("NumPy", BLACK, "X"),

@@ -161,15 +161,18 @@ def small_networks(hidden: str, activation: str) -> Iterator[tuple[str, dict[str
 @pytest.mark.parametrize("activation", cases.ACTIVATIONS)
 @pytest.mark.parametrize("hidden", HIDDEN)
 def test_gradients_equal_four_point_differences(hidden, activation):
+    """Each head with one penalty, another one for each activation: penalties do not see them."""
     skipped = of = 0
     x = 1.5 * exact(21, ROWS, INPUTS)
-    for name, arguments, y, weights in small_networks(hidden, activation):
+    turn, networks = list(cases.ACTIVATIONS).index(activation), list(small_networks(hidden, activation))
+    for i in range(len(reference.HEADS)):
+        name, arguments, y, weights = networks[len(PENALTIES) * i + (i + turn) % len(PENALTIES)]
         for training in (True, False) if "norm" in hidden else (True,):
             net, core = pair(arguments, x, training)
             found = differences(net, core, x, y, weights, training)
             assert_right(found, f"{name}, training {training}")
             skipped, of = (n + m for n, m in zip((skipped, of), share_skipped(found), strict=True))
-    assert of > 500
+    assert of > 150
     assert skipped <= (of / 100 if activation in cases.KINKED else 0), f"{skipped} of {of} skipped"
 
 

@@ -1,6 +1,6 @@
 """The libraries that are compared. Each module shows the fastest way, as far as known, to do a work with one of them.
 
-They are run by `peers.worker`, each in a process of its own, and imported only there.
+All but "keras-published", that is, which shows what the usual way costs. They are run by `peers.worker`, each in a process of its own, and imported only there.
 """
 
 from collections.abc import Mapping
@@ -32,6 +32,7 @@ PEERS = {
     "torch": Entry("PyTorch", "with_torch", "Eager", ("torch",)),
     "torch-compile": Entry("torch.compile", "with_torch_compile", "Compiled", ("torch",)),
     "keras-tensorflow": Entry("Keras, TensorFlow", "with_keras", "OnTensorFlow", ("keras", "tensorflow"), _TENSORFLOW),
+    "keras-published": Entry("Keras, as published", "with_keras", "AsPublished", ("keras", "tensorflow"), _TENSORFLOW),
     "keras-jax": Entry("Keras, JAX", "with_keras", "OnJax", ("keras", "jax", "jaxlib"), _JAX),
     "sklearn": Entry("scikit-learn", "with_sklearn", "Classifier", ("scikit-learn", "numpy")),
     "numpy": Entry("NumPy", "with_numpy", "Trainer", ("numpy",)),

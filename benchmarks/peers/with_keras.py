@@ -61,6 +61,18 @@ class OnTensorFlow(Peer):
         return np.asarray(self._model.predict_on_batch(self._x))
 
 
+class AsPublished(OnTensorFlow):
+    """On TensorFlow as tutorials use it: `compile` and `fit` with their defaults, so one batch a call."""
+
+    @classmethod
+    def cannot(cls, work: Work) -> str:
+        return "" if work.published else "only where somebody published it so"
+
+    @classmethod
+    def settings(cls, work: Work, threads: int) -> list[dict[str, Any]]:
+        return [{"jit_compile": "auto", "steps": 1}]
+
+
 class OnJax(OnTensorFlow):
     @classmethod
     def settings(cls, work: Work, threads: int) -> list[dict[str, Any]]:
