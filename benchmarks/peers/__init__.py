@@ -1,6 +1,7 @@
 """The libraries that are compared. Each module shows the fastest way, as far as known, to do a work with one of them.
 
-All but "keras-published", that is, which shows what the usual way costs. They are run by `peers.worker`, each in a process of its own, and imported only there.
+All but "keras-published", that is, which shows what the usual way costs. They are run by `peers.worker`, each in a
+process of its own, and imported only there.
 """
 
 from collections.abc import Mapping
