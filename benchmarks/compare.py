@@ -217,7 +217,10 @@ def main() -> None:
         print("peers:", *(f"  {name:18} {entry.title}" for name, entry in PEERS.items()), sep="\n")
         return
     if options.sources:
-        result = comparison.together([json.loads(source.read_text()) for source in options.sources])
+        try:
+            result = comparison.together([json.loads(source.read_text()) for source in options.sources])
+        except (OSError, ValueError) as error:  # no such file, no JSON, other machines
+            sys.exit(f"--from: {error}")
         write_json(result, options.json)
     else:
         chosen = [work for work in WORKS if work.name in options.works]

@@ -1,5 +1,6 @@
 """The comparison with other libraries: its works, its arithmetic, and that two peers do the same work."""
 
+import json
 import math
 import sys
 from copy import deepcopy
@@ -13,6 +14,7 @@ import mnist_c as mc
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
+import compare
 import comparison
 import works
 from peers import OURS, PEERS
@@ -170,6 +172,18 @@ def test_results_of_one_machine_are_taken_together(result):
     another["machine"]["cpu"] = "another"
     with pytest.raises(ValueError, match="different machine"):
         comparison.together([both, another])
+
+
+def test_results_that_cannot_be_taken_together_end_with_a_line(result, tmp_path, monkeypatch):
+    another = deepcopy(result)
+    another["machine"]["cpu"] = "another"
+    files = [tmp_path / name for name in ("one.json", "another.json", "absent.json")]
+    for file, content in zip(files, (result, another), strict=False):
+        file.write_text(json.dumps(content))
+    for other, message in ((files[1], "different machine"), (files[2], "No such file")):
+        monkeypatch.setattr(sys, "argv", ["compare.py", "--from", str(files[0]), str(other)])
+        with pytest.raises(SystemExit, match=message):
+            compare.main()
 
 
 @pytest.mark.parametrize("loss", [2.3, math.nan, math.inf, None])
