@@ -27,8 +27,7 @@ class Work:
     optimizer: "sgd" or "adam", with its rate. dropout: after each hidden layer. l2: l2 sum w² of every kernel is part
     of the loss. epochs: of one run. count: a run is so many units, or calls; seconds are given per unit.
     inputs: "scaled" (pixels / 255), "raw" (0 to 255) or "dense" (floats of which none is zero).
-    initial: "glorot", or "small" for N(0, 0.01²). against: peers whose ratio gets a row of its own. published: with
-    Keras, in a tutorial.
+    initial: "glorot", or "small" for N(0, 0.01²). against: peers whose ratio gets a row of its own.
     """
 
     name: str
@@ -48,7 +47,6 @@ class Work:
     inputs: str = "scaled"
     initial: str = "glorot"
     against: tuple[str, ...] = ()
-    published: bool = False
 
     @property
     def batch_size(self) -> int:
@@ -98,7 +96,6 @@ WORKS = (
         dropout=0.2,
         epochs=10,
         against=("keras-tensorflow", "keras-published"),
-        published=True,
     ),
     Work(
         name="keras-mlp-plain",

@@ -68,6 +68,7 @@ REPORT_thread := data race
 PLAIN_ADDRESSES := $(if $(filter thread,$(SANITIZE)),$(shell setarch -R true 2>/dev/null && echo setarch -R))
 
 sanitize: $(TESTS) $(KINDS:%=planted-%)
+	$(if $(KINDS),,$(error SANITIZE names no sanitizer))
 	@$(PLAIN_ADDRESSES) $(MAKE) -f scripts/core.mk test SANITIZE=$(SANITIZE)
 
 planted-%: $(BUILD)/canary

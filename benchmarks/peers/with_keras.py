@@ -66,7 +66,7 @@ class AsPublished(OnTensorFlow):
 
     @classmethod
     def cannot(cls, work: Work) -> str:
-        return "" if work.published else "only where somebody published it so"
+        return "" if "keras-published" in work.against else "only where somebody published it so"
 
     @classmethod
     def settings(cls, work: Work, threads: int) -> list[dict[str, Any]]:
